@@ -1,0 +1,44 @@
+# Build rules that every folder shares.
+
+add_library(florence2_options INTERFACE)
+target_include_directories(florence2_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(florence2_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
+                            -fno-math-errno -fno-trapping-math>)
+if(FLORENCE2_SANITIZE)
+  target_compile_options(florence2_options INTERFACE
+    -fsanitize=${FLORENCE2_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(florence2_options INTERFACE -fsanitize=${FLORENCE2_SANITIZE})
+  target_compile_definitions(florence2_options INTERFACE _GLIBCXX_ASSERTIONS)
+endif()
+
+# florence2_library(folder dependency...): static library florence2_<folder> from folder/*.cpp.
+function(florence2_library folder)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.cpp)
+  add_library(florence2_${folder} STATIC ${sources})
+  target_link_libraries(florence2_${folder} PUBLIC florence2_options ${ARGN})
+endfunction()
+
+# The ISA files of kernels/isa, each compiled for its instruction set and nothing else for any.
+function(florence2_isa_sources)
+  set(flags_scalar "")
+  set(flags_avx2 -mavx2 -mfma -mf16c)
+  set(flags_avx512 ${flags_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    set(isas scalar avx2 avx512)
+  else()
+    set(isas scalar)
+  endif()
+  add_library(florence2_isa OBJECT)
+  foreach(isa IN LISTS isas)
+    set(file ${PROJECT_SOURCE_DIR}/kernels/isa/${isa}.cpp)
+    target_sources(florence2_isa PRIVATE ${file})
+    set_source_files_properties(${file} PROPERTIES
+      COMPILE_OPTIONS "${flags_${isa}};-O3;-ffp-contract=off;-fno-lto")
+  endforeach()
+  target_link_libraries(florence2_isa PRIVATE florence2_options)
+  target_sources(florence2_kernels PRIVATE $<TARGET_OBJECTS:florence2_isa>)
+  if("avx2" IN_LIST isas)
+    target_compile_definitions(florence2_kernels PRIVATE FLORENCE2_X86=1)
+  endif()
+endfunction()

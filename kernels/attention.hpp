@@ -1,0 +1,60 @@
+// Softmax attention in the four forms the model needs.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/context.hpp"
+#include "kernels/matmul.hpp"
+
+namespace florence2 {
+
+/// dst[m, heads * d] = softmax(scale * q k^T) v per head. q: [m, heads * d]; k, v: [s, heads * d]. No mask.
+/// All views may be column ranges of one wider matrix.
+void attention(Context& context, View<float> dst, View<const float> q, View<const float> k, View<const float> v,
+               int heads, float scale);
+
+/// Height and width of a feature map whose rows are its tokens, row-major.
+struct Grid {
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+  std::int64_t tokens() const { return height * width; }
+};
+
+struct AttentionWeights {
+  Norm norm;     ///< [c]
+  Linear qkv;    ///< [c] -> [3c]: q | k | v, each `heads` chunks of c / heads
+  Linear proj;   ///< [c] -> [c]
+  int heads = 1;
+};
+
+/// x += proj(attention within window x window squares of layer_norm(x)). x: [grid tokens, c], in place.
+/// The map is padded with zeros at the right and bottom after the norm, so padded tokens have q = k = v = bias and
+/// take part in the softmax. Scale: (c / heads)^-0.5.
+void window_attention_block(Context& context, View<float> x, Grid grid, int window, const AttentionWeights& weights);
+
+/// x += proj(channel attention of layer_norm(x)): per group the c/g x c/g matrix softmax(n^-0.5 q^T k) mixes the
+/// channels of v. x: [n, c], in place. `qkv` is scratch for [n, 3c] floats. `heads` is the number of groups.
+void channel_attention_block(Context& context, View<float> x, Buffer<float>& qkv, const AttentionWeights& weights);
+
+/// Keys and values of one layer's cross-attention, packed once for an encoded prompt and shared by all beams.
+struct CrossCache {
+  std::vector<PackedMatrix> keys;    ///< per head: B[d, s]
+  std::vector<PackedMatrix> values;  ///< per head: B[s, d]
+};
+
+/// Packs k and v ([s, heads * d]) for cross_attention, reusing the cache's memory where it fits.
+void pack_cross_cache(Context& context, CrossCache& cache, View<const float> k, View<const float> v, int heads);
+
+/// dst[m, heads * d] = softmax(scale * q keys) values; m is the number of beams.
+void cross_attention(Context& context, View<float> dst, View<const float> q, const CrossCache& cache, float scale);
+
+/// One decode step of causal self-attention over a KV cache that is read through beam indices.
+/// q: [beams, heads * d]. keys, values: [steps * slots, heads * d], the row of step t and slot s is t * slots + s.
+/// slot_of[t * beams + b] is the slot that holds beam b's token of step t, for t < steps.
+void decode_attention(Context& context, View<float> dst, View<const float> q, View<const float> keys,
+                      View<const float> values, std::span<const int> slot_of, std::int64_t steps,
+                      std::int64_t slots, int heads, float scale);
+
+}  // namespace florence2

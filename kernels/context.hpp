@@ -1,0 +1,35 @@
+// Context: what every operation needs besides its operands, that is the kernels, the number of threads, and
+// scratch memory for each thread.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/buffer.hpp"
+#include "kernels/table.hpp"
+
+namespace florence2 {
+
+/// Mutable; one per Runner, used by one operation at a time. Results never depend on `threads`.
+class Context {
+ public:
+  Context(const KernelTable& table, int threads)
+      : table_(&table), threads_(threads), scratch_(static_cast<std::size_t>(threads)) {}
+
+  const KernelTable& table() const { return *table_; }
+  int threads() const { return threads_; }
+
+  /// Makes sure that each thread's scratch holds `floats` elements. Call it before a parallel loop (it may
+  /// throw std::bad_alloc), then take scratch(thread) inside.
+  void reserve(std::int64_t floats) {
+    for (Buffer<float>& buffer : scratch_) buffer.ensure(floats);
+  }
+  float* scratch(int thread) { return scratch_[static_cast<std::size_t>(thread)].data(); }
+
+ private:
+  const KernelTable* table_;
+  int threads_;
+  std::vector<Buffer<float>> scratch_;
+};
+
+}  // namespace florence2

@@ -1,0 +1,50 @@
+// Matrix products with packed weights: C = A * B, with bias, GELU and residual fused.
+#pragma once
+
+#include "core/buffer.hpp"
+#include "core/view.hpp"
+#include "kernels/context.hpp"
+#include "kernels/packing.hpp"
+
+namespace florence2 {
+
+/// A linear layer y = x * weight + bias; weight is the packed [in, out] form of the checkpoint's [out, in].
+struct Linear {
+  PackedMatrix weight;
+  Buffer<float> bias;  ///< [out], or empty
+
+  std::int64_t in() const { return weight.k(); }
+  std::int64_t out() const { return weight.n(); }
+};
+
+/// A layer normalisation over `gamma.size()` channels.
+struct Norm {
+  Buffer<float> gamma;
+  Buffer<float> beta;
+  float eps = 1e-5f;
+};
+
+struct MatmulOptions {
+  bool gelu = false;
+  View<const float> residual = {};  ///< [m, n], added last; it may be dst itself
+};
+
+/// dst[m, n] = gelu?(a[m, k] * linear + bias) + residual?. dst may not alias a. Bits do not depend on the number of
+/// threads nor on m: one row alone gives what it gives among others.
+void matmul(Context& context, View<float> dst, View<const float> a, const Linear& linear,
+            const MatmulOptions& options = {});
+
+/// The same on the calling thread alone, for use inside parallel loops. `widened` is scratch for at least
+/// matmul_scratch(table) floats.
+void matmul_serial(const KernelTable& table, float* widened, View<float> dst, View<const float> a,
+                   const Linear& linear, const MatmulOptions& options = {});
+std::int64_t matmul_scratch(const KernelTable& table);
+
+/// x[m, c] += fc2(gelu(fc1(layer_norm(x)))), row panel by row panel so that nothing leaves L2.
+/// The pre-norm MLP block of the vision tower.
+void mlp_block(Context& context, View<float> x, const Norm& norm, const Linear& fc1, const Linear& fc2);
+
+/// x[m, d] = layer_norm(x + fc2(gelu(fc1(x)))): the post-norm feed-forward block of the text model.
+void feed_forward_block(Context& context, View<float> x, const Linear& fc1, const Linear& fc2, const Norm& norm);
+
+}  // namespace florence2

@@ -1,0 +1,72 @@
+// KernelTable: everything that one instruction set provides. Plain data and function pointers, so that the ISA
+// files (kernels/isa) need nothing but this header. No inline function may be added here (docs/kernels.md).
+#pragma once
+
+#include <cstdint>
+
+namespace florence2 {
+
+/// Element type of the packed right-hand side of a matrix product, as the kernels see it.
+enum class PanelType : std::uint8_t { f32, f16, bf16 };
+
+/// What happens to a finished tile of C, in this order: + bias[n], GELU, + residual[m, n].
+struct GemmEpilogue {
+  const float* bias;             // [n], or nullptr
+  bool gelu;                     // exact (erf) GELU
+  const float* residual;         // [m, n], or nullptr
+  std::int64_t residual_stride;  // elements between rows of residual
+};
+
+/// One block of C[m, n] (+)= A[m, k] * B[k, n] for a single packed panel of B (n <= nr).
+/// All kernels add the products of one element in the order of k, one fused multiply-add each, starting from
+/// zero or from C: the result does not depend on how a product is cut into blocks.
+struct GemmBlock {
+  float* c;
+  std::int64_t c_stride;
+  const float* a;
+  std::int64_t a_stride;
+  const void* panel;         // [k][nr], element type by entry; columns from n on are zero
+  std::int64_t m, n, k;
+  bool accumulate;           // start from C instead of from zero
+  const GemmEpilogue* epilogue;  // nullptr: store plainly
+};
+
+struct KernelTable {
+  const char* name;         // "scalar", "avx2", …
+  std::uint32_t features;   // CPU features it needs (kernels/isa.hpp)
+  int mr;                   // rows of the register tile
+  int nr;                   // columns of a packed panel
+  // --- matrix products ---------------------------------------------------------------------------------
+  void (*gemm_f32_f32_f32p)(const GemmBlock& block);
+  // The same with half-precision panels that are widened in registers; for few rows (m <= mr).
+  void (*gemm_f32_f32_f16p)(const GemmBlock& block);
+  void (*gemm_f32_f32_bf16p)(const GemmBlock& block);
+  // dst[i] = src[i] widened; exact.
+  void (*widen_f16)(float* dst, const std::uint16_t* src, std::int64_t n);
+  void (*widen_bf16)(float* dst, const std::uint16_t* src, std::int64_t n);
+  // --- rows --------------------------------------------------------------------------------------------
+  // dst = (src - mean) / sqrt(variance + eps) * gamma + beta over n elements, two passes; dst may be src.
+  void (*layer_norm)(float* dst, const float* src, const float* gamma, const float* beta, std::int64_t n,
+                     float eps);
+  // x = softmax(scale * x) over n elements, in place.
+  void (*softmax)(float* x, std::int64_t n, float scale);
+  // Largest element; the sum of exp(x[i] - max).
+  float (*max)(const float* x, std::int64_t n);
+  float (*sum_exp)(const float* x, std::int64_t n, float max);
+  void (*gelu)(float* dst, const float* src, std::int64_t n);
+  // dst[i] += src[i].
+  void (*add)(float* dst, const float* src, std::int64_t n);
+  // Sum of a[i] * b[i].
+  float (*dot)(const float* a, const float* b, std::int64_t n);
+  // dst[i] += alpha * src[i].
+  void (*axpy)(float* dst, float alpha, const float* src, std::int64_t n);
+  // --- convolution -------------------------------------------------------------------------------------
+  // One output pixel row of a depthwise 3x3 convolution, stride 1, zero padding 1, channels last:
+  // dst[x, c] = residual + bias[c] + sum over taps; residual is the centre pixel itself.
+  // rows: the image rows above, at and below (nullptr outside the image), each [width, channels].
+  // weight: [9][channels].
+  void (*depthwise3x3_row)(float* dst, const float* const rows[3], const float* weight, const float* bias,
+                           std::int64_t width, std::int64_t channels);
+};
+
+}  // namespace florence2

@@ -1,0 +1,278 @@
+// Florence-2 in C++: load a checkpoint, encode a picture once, ask it any of the fifteen tasks.
+//
+//   auto model = florence2::Model::load("Florence-2-base");
+//   if (!model) return report(model.error());
+//   auto runner = florence2::Runner::create(*model);
+//   auto picture = florence2::Picture::open("street.jpg");
+//   auto image = runner->encode(picture->view());             // the vision tower runs once
+//   auto boxes = runner->run(*image, florence2::Task::object_detection);
+//   auto words = runner->run(*image, florence2::Task::caption);
+//
+// Nothing here prints, exits, aborts or throws: failures are values (core/result.hpp).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/result.hpp"
+
+namespace florence2 {
+
+// --- Tasks and answers --------------------------------------------------------------------------------
+
+enum class Task : std::uint8_t {
+  ocr,
+  ocr_with_region,
+  caption,
+  detailed_caption,
+  more_detailed_caption,
+  object_detection,
+  dense_region_caption,
+  region_proposal,
+  phrase_grounding,
+  referring_segmentation,
+  region_to_segmentation,
+  open_vocabulary_detection,
+  region_to_category,
+  region_to_description,
+  region_to_ocr,
+};
+inline constexpr int kTaskCount = 15;
+
+enum class AnswerKind : std::uint8_t { text, boxes, quads, polygons, boxes_or_polygons };
+/// What a task takes besides the picture.
+enum class TaskInput : std::uint8_t { none, text, region };
+
+struct TaskInfo {
+  Task task;
+  std::string_view token;        ///< "<OD>"
+  std::string_view prompt;       ///< sent to the model; "{input}" stands for the input
+  TaskInput input;
+  AnswerKind answer;
+  std::string_view description;  ///< a few words for a help text
+};
+
+/// All tasks, in the order of the enum.
+std::span<const TaskInfo, kTaskCount> all_tasks();
+inline const TaskInfo& task_info(Task task);
+/// The task called "<OD>", "OD" or "od" (any case). Error argument, with the nearest name.
+Result<Task> parse_task_name(std::string_view name);
+
+/// Pixels of the source picture; the origin is its top left corner.
+struct Point {
+  float x = 0, y = 0;
+};
+struct Box {
+  float x0 = 0, y0 = 0, x1 = 0, y1 = 0;
+};
+using Quad = std::array<Point, 4>;  ///< clockwise from the top left, as the model wrote it
+using Polygons = std::vector<std::vector<Point>>;
+
+/// One thing that an answer names.
+struct Item {
+  std::string label;
+  std::variant<Box, Quad, Polygons> shape;
+  float score = 0;  ///< exp of the mean log-probability of the item's tokens, in (0, 1]; 0 where none are known
+};
+
+/// `kind` says what the task asks for; `items` is empty for text.
+struct Answer {
+  AnswerKind kind = AnswerKind::text;
+  std::string text;          ///< the whole answer of text tasks
+  std::vector<Item> items;   ///< in the order of the model's text
+  int items_dropped = 0;     ///< incomplete location groups that were not turned into items
+};
+
+/// Whose post-processing and prompts to follow, quirks included. `none`: the repaired rules (README).
+enum class Compat : std::uint8_t { none, hf, ms };
+
+// --- Pictures -----------------------------------------------------------------------------------------
+
+/// Interleaved 8-bit RGB, not owned. `row_bytes` >= 3 * width.
+struct ImageView {
+  const std::uint8_t* rgb = nullptr;
+  int width = 0;
+  int height = 0;
+  std::ptrdiff_t row_bytes = 0;
+};
+
+struct PictureOptions {
+  bool exif_rotate = false;       ///< apply the EXIF orientation (the reference does not)
+  bool allow_truncated = false;   ///< keep what a file that ends early gave
+  bool scale_grey16 = true;       ///< 16-bit grey: take the high byte; false clips at 255, as Pillow does
+  std::int64_t max_pixels = 178'956'970;
+  std::int64_t max_file_bytes = std::int64_t{256} << 20;
+};
+
+/// A decoded picture: 8-bit RGB without padding, as Pillow's convert("RGB") gives it.
+class Picture {
+ public:
+  /// Decodes JPEG, PNG, WebP, BMP, PNM or GIF (first frame). Errors: not_found, permission, data, limit, unsupported, io.
+  static Result<Picture> open(const std::string& path, const PictureOptions& options = {});
+  /// The same from memory; `name` is used in messages.
+  static Result<Picture> decode(std::span<const std::byte> bytes, const std::string& name,
+                                const PictureOptions& options = {});
+
+  ImageView view() const { return {rgb.data(), width, height, std::ptrdiff_t{3} * width}; }
+
+  int width = 0;
+  int height = 0;
+  int frames = 1;                     ///< in the file; the first one is used
+  std::string format;                 ///< "JPEG", "PNG", …
+  std::vector<std::string> warnings;  ///< one line each
+  std::vector<std::uint8_t> rgb;      ///< [height][width][3]
+};
+
+// --- Model --------------------------------------------------------------------------------------------
+
+struct ModelOptions {
+  std::string isa = {};         ///< kernel table by name; empty: $FLORENCE2_ISA, else the fastest
+  int threads = 0;              ///< for loading; 0: all physical cores this process may use
+  bool check_weights = false;   ///< refuse NaN and infinity
+};
+
+/// What a checkpoint holds.
+struct ModelInfo {
+  std::string directory;
+  std::string size_name;        ///< "base", "large" or "custom"
+  std::string layout;           ///< "hf" or "ms"
+  std::string storage;          ///< dtype of the weights: "F32", "F16", "BF16" or "mixed"
+  std::string isa;
+  std::int64_t parameters = 0;
+  std::int64_t weight_bytes = 0;  ///< packed in memory
+  int image_side = 0;
+  int image_tokens = 0;
+  int d_model = 0;
+  int encoder_layers = 0;
+  int decoder_layers = 0;
+  int vocabulary = 0;
+  int positions = 0;
+  bool tied_head = true;
+  std::vector<std::string> warnings;
+};
+
+struct ModelImpl;
+
+/// Immutable once loaded; copies share the weights, and threads may share one Model.
+class Model {
+ public:
+  /// Loads a folder with model.safetensors, config.json and tokenizer.json, in Microsoft's or Hugging Face's layout.
+  static Result<Model> load(const std::string& directory, const ModelOptions& options = {});
+
+  const ModelInfo& info() const;
+  const ModelImpl& impl() const { return *impl_; }
+
+ private:
+  explicit Model(std::shared_ptr<const ModelImpl> impl) : impl_(std::move(impl)) {}
+  std::shared_ptr<const ModelImpl> impl_;
+};
+
+// --- Asking -------------------------------------------------------------------------------------------
+
+enum class EarlyStopping : std::uint8_t { yes, no, never };
+
+/// Unset fields take the checkpoint's generation settings, then the reference's defaults.
+struct GenerationOptions {
+  std::optional<int> num_beams = {};         ///< 1 to 16; 1 is greedy
+  std::optional<int> max_new_tokens = {};    ///< counts <s> and </s>; default 1024, cut to the position table
+  std::optional<int> no_repeat_ngram = {};   ///< 0: off
+  std::optional<float> length_penalty = {};
+  std::optional<EarlyStopping> early_stopping = {};
+};
+
+struct RunOptions {
+  std::string text = {};                      ///< phrase, caption or "<loc_..>" x 4, by task
+  std::optional<Box> region = {};             ///< pixels of the source picture, for tasks that take a region
+  GenerationOptions generation = {};
+  Compat compat = Compat::none;
+  /// Called after each decode step with the number of tokens so far; false cancels (error cancelled).
+  std::function<bool(int)> on_step = {};
+};
+
+enum class FinishReason : std::uint8_t { stop, length };
+
+/// Milliseconds.
+struct Timings {
+  double preprocess = 0, vision = 0, prefill = 0, generate = 0;
+};
+
+struct TaskResult {
+  Answer answer;
+  std::string prompt;                    ///< as sent to the model
+  std::string text;                      ///< decoded, without <s> </s> <pad>, location tokens kept
+  std::vector<std::int32_t> token_ids;   ///< from the start token to </s>
+  std::vector<float> log_probs;          ///< one a generated token (token_ids without the first)
+  float score = 0;                       ///< sum of log-probabilities / length^penalty
+  FinishReason finish_reason = FinishReason::stop;
+  Timings timings;
+};
+
+/// The vision tower's answer to one picture: a value that can be kept and asked any number of times, by any Runner of
+/// the same model.
+class EncodedImage {
+ public:
+  int width() const { return width_; }
+  int height() const { return height_; }
+  std::span<const float> features() const { return features_; }  ///< [image_tokens, d_model]
+  const Timings& timings() const { return timings_; }
+
+ private:
+  friend class Runner;
+  std::vector<float> features_;
+  int width_ = 0, height_ = 0;
+  Timings timings_;
+};
+
+struct RunnerOptions {
+  int threads = 0;  ///< 0: all physical cores this process may use
+};
+
+struct RunnerImpl;
+
+/// Owns the workspace and the KV cache; one thread at a time may use it.
+class Runner {
+ public:
+  static Result<Runner> create(const Model& model, const RunnerOptions& options = {});
+  Runner(Runner&&) noexcept;
+  Runner& operator=(Runner&&) noexcept;
+  ~Runner();
+
+  Result<EncodedImage> encode(const ImageView& image);
+  Result<TaskResult> run(const EncodedImage& image, Task task, const RunOptions& options = {});
+  Result<TaskResult> run(const ImageView& image, Task task, const RunOptions& options = {});
+  /// Sends `prompt` as it is and returns text (for fine-tunes with prompts of their own).
+  Result<TaskResult> run_prompt(const EncodedImage& image, std::string_view prompt, const RunOptions& options = {});
+
+ private:
+  explicit Runner(std::unique_ptr<RunnerImpl> impl);
+  std::unique_ptr<RunnerImpl> impl_;
+};
+
+// --- The edges of the model, alone --------------------------------------------------------------------
+
+/// Structured answer of decoded model text. Needs no weights. `size`: width and height of the picture.
+Answer parse_answer(Task task, std::string_view text, int width, int height, Compat compat = Compat::none);
+
+/// Prompt text of a task. `input`: text or location tokens. Errors: argument when text is missing or not taken
+/// (Compat::none only; the references accept both).
+Result<std::string> build_prompt(Task task, std::string_view input, Compat compat = Compat::none);
+
+/// The four location tokens of a region in pixels. Error argument: outside the picture or corners out of order.
+Result<std::string> region_tokens(const Box& region, int width, int height);
+
+/// "0.1.0", and one line with commit, compiler and instruction sets.
+std::string version();
+std::string build_description();
+
+inline const TaskInfo& task_info(Task task) { return all_tasks()[static_cast<std::size_t>(task)]; }
+
+}  // namespace florence2

@@ -1,0 +1,71 @@
+// WeightReader: the tensors of a checkpoint by their Hugging Face name and expected shape, whichever layout the file has,
+// read straight into the form that the kernels use.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.hpp"
+#include "kernels/convolution.hpp"
+#include "kernels/matmul.hpp"
+#include "weights/safetensors.hpp"
+
+namespace florence2 {
+
+/// Microsoft's name of a tensor with Hugging Face's name `hf_name` (specification, section 6.2).
+std::string ms_name(std::string_view hf_name);
+
+class WeightReader {
+ public:
+  struct Options {
+    int threads = 1;
+    bool check_values = false;  // NaN or infinity is an error that names the tensor and the element
+  };
+
+  /// Opens directory/model.safetensors. Errors as SafetensorsFile::open.
+  static Result<WeightReader> open(const std::string& directory, const Options& options);
+
+  bool ms_layout() const { return ms_layout_; }
+  /// Shape of a tensor, or empty when the file lacks it. `hf_name` as in all calls.
+  std::span<const std::int64_t> shape_of(std::string_view hf_name) const;
+
+  /// A linear layer "<name>.weight" [out, in] and, if `bias`, "<name>.bias" [out]. The packed matrix keeps the file's dtype.
+  Result<Linear> linear(const KernelTable& table, std::string_view name, std::int64_t out, std::int64_t in, bool bias = true);
+  /// Several layers of the same input side by side, e.g. q_proj, k_proj, v_proj: outputs in that order. Mixed dtypes widen
+  /// to f32.
+  Result<Linear> linears(const KernelTable& table, std::span<const std::string> names, std::int64_t out, std::int64_t in,
+                         bool bias = true);
+  /// image_projection: [d, cv] in the hf layout, its transpose in the ms layout; no bias.
+  Result<Linear> projection(const KernelTable& table, std::int64_t d, std::int64_t cv);
+  /// A convolution weight [out, in, k, k] as a linear layer over patches ordered (ky, kx, in), and its bias.
+  Result<Linear> patch_linear(const KernelTable& table, std::string_view name, std::int64_t out, std::int64_t in, int kernel);
+  /// "<name>.weight" [c, 1, 3, 3] as [9][c], and its bias.
+  Result<Depthwise> depthwise(std::string_view name, std::int64_t c);
+  Result<Norm> norm(std::string_view name, std::int64_t n);
+  /// Any tensor widened to f32, row-major.
+  Result<Buffer<float>> tensor(std::string_view hf_name, std::initializer_list<std::int64_t> shape);
+
+  /// Names in the file that no call asked for.
+  std::vector<std::string> unused() const;
+  std::int64_t parameters() const { return parameters_; }  // elements read so far
+  /// "F32", "F16", "BF16" or "mixed", of what was read so far.
+  std::string storage() const;
+
+ private:
+  WeightReader(SafetensorsFile file, const Options& options);
+  /// The tensor, marked used, with its dtype checked; errors name it, what was found and what was expected.
+  Result<const TensorInfo*> expect(std::string_view hf_name, std::span<const std::int64_t> shape);
+
+  SafetensorsFile file_;
+  Options options_;
+  bool ms_layout_ = false;
+  std::int64_t parameters_ = 0;
+  std::vector<bool> used_;       // by index in file_.tensors()
+  std::vector<bool> dtype_seen_; // by DType
+};
+
+}  // namespace florence2
