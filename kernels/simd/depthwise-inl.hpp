@@ -13,11 +13,11 @@ inline void depthwise_channels(float* dst, const float* const rows[3], const flo
       const float* row = rows[dy];
       if (row == nullptr) continue;
       const float* pixel = row + x * channels + c;
-      if (x > 0) acc = fma(load_partial(pixel - channels, lanes), tap[3 * dy], acc);
-      acc = fma(load_partial(pixel, lanes), tap[3 * dy + 1], acc);
-      if (x + 1 < width) acc = fma(load_partial(pixel + channels, lanes), tap[3 * dy + 2], acc);
+      if (x > 0) acc = fma(load_lanes(pixel - channels, lanes), tap[3 * dy], acc);
+      acc = fma(load_lanes(pixel, lanes), tap[3 * dy + 1], acc);
+      if (x + 1 < width) acc = fma(load_lanes(pixel + channels, lanes), tap[3 * dy + 2], acc);
     }
-    store_partial(dst + x * channels + c, acc + load_partial(rows[1] + x * channels + c, lanes), lanes);
+    store_lanes(dst + x * channels + c, acc + load_lanes(rows[1] + x * channels + c, lanes), lanes);
   }
 }
 

@@ -4,6 +4,8 @@ Each fit is a weighted least-squares fit on Chebyshev nodes whose weights are ra
 (Lawson's iteration), which converges to the minimax polynomial. Printed: coefficients from the constant term up, rounded
 to float32, and the largest weighted error of the rounded polynomial.
 """
+import math
+
 import mpmath as mp
 import numpy as np
 
@@ -37,7 +39,7 @@ def show(name, fit):
 if __name__ == "__main__":
     # exp(r) = 1 + r + r^2 p(r) on |r| <= ln 2 / 2, relative error.
     show("exp", lawson(lambda r: (mp.e**r - 1 - r) / r**2 if r else mp.mpf(1) / 2, -0.3470, 0.3470, 4, lambda r: r * r / np.exp(r)))
-    # erf(t) / t as a polynomial in t^2 on t <= 1, relative error.
-    show("erf, small", lawson(lambda s: mp.erf(mp.sqrt(s)) / mp.sqrt(s), 1e-9, 1.0, 6, lambda s: 1.0))
-    # log(erfc(t)) / t ... on 1 <= t <= 4, absolute error of erf.
-    show("erf, large", lawson(lambda t: mp.log(mp.erfc(t)), 0.95, 4.0, 7, lambda t: float(mp.erfc(t))))
+    # 2^r = 1 + r p(r) on |r| <= 1/2, relative error.
+    show("exp2", lawson(lambda r: (mp.mpf(2) ** r - 1) / r if r else mp.log(2), -0.501, 0.501, 5, lambda r: abs(r) / 2**r))
+    # log2(erfc(t)) on 0 <= t <= 5.6, absolute error of erfc; the floor keeps the far tail near its value.
+    show("log2 erfc", lawson(lambda t: mp.log(mp.erfc(t), 2), 0.0, 5.6, 10, lambda t: max(float(mp.erfc(t)), 1e-8) * math.log(2)))

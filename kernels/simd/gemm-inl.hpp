@@ -23,11 +23,23 @@ inline std::int64_t valid_lanes(std::int64_t n, int j) {
   return left < 0 ? 0 : (left > F32::kLanes ? F32::kLanes : left);
 }
 
+// Whole registers where the panel is full: masked stores are slow on some CPUs.
+inline F32 load_lanes(const float* p, std::int64_t lanes) {
+  return lanes == F32::kLanes ? load(p) : load_partial(p, lanes);
+}
+inline void store_lanes(float* p, F32 a, std::int64_t lanes) {
+  if (lanes == F32::kLanes) {
+    store(p, a);
+  } else {
+    store_partial(p, a, lanes);
+  }
+}
+
 /// Bias, GELU and residual on one finished register: row `row` of C, lanes from column `col` on, `lanes` of them valid.
 inline F32 apply_epilogue(F32 x, const GemmEpilogue& e, std::int64_t row, std::int64_t col, std::int64_t lanes) {
-  if (e.bias != nullptr) x = x + load_partial(e.bias + col, lanes);
+  if (e.bias != nullptr) x = x + load_lanes(e.bias + col, lanes);
   if (e.gelu) x = gelu(x);
-  if (e.residual != nullptr) x = x + load_partial(e.residual + row * e.residual_stride + col, lanes);
+  if (e.residual != nullptr) x = x + load_lanes(e.residual + row * e.residual_stride + col, lanes);
   return x;
 }
 
@@ -40,7 +52,7 @@ inline void gemm_tile(const GemmBlock& g, std::int64_t row0) {
     a[i] = g.a + (row0 + i) * g.a_stride;
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) {
-      acc[i][j] = g.accumulate ? load_partial(g.c + (row0 + i) * g.c_stride + j * F32::kLanes, valid_lanes(g.n, j))
+      acc[i][j] = g.accumulate ? load_lanes(g.c + (row0 + i) * g.c_stride + j * F32::kLanes, valid_lanes(g.n, j))
                                : set1(0.0f);
     }
   }
@@ -63,7 +75,7 @@ inline void gemm_tile(const GemmBlock& g, std::int64_t row0) {
       const std::int64_t lanes = valid_lanes(g.n, j);
       const std::int64_t col = j * F32::kLanes;
       if (g.epilogue != nullptr) acc[i][j] = apply_epilogue(acc[i][j], *g.epilogue, row0 + i, col, lanes);
-      store_partial(g.c + (row0 + i) * g.c_stride + col, acc[i][j], lanes);
+      store_lanes(g.c + (row0 + i) * g.c_stride + col, acc[i][j], lanes);
     }
   }
 }
