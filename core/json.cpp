@@ -59,20 +59,20 @@ class Builder {
   Value& root() { return root_; }
   std::string& message() { return message_; }
 
-  bool null() { return add(Value()); }
-  bool boolean(bool value) { return add(Value(value)); }
+  bool null() { return add(nullptr); }
+  bool boolean(bool value) { return add(value); }
   bool number_integer(std::int64_t value) {
     // The parser calls this for negative numbers only: a zero was written "-0", which no integer holds.
-    return value == 0 ? add(Value(-0.0)) : add(Value(value));
+    return value == 0 ? add(-0.0) : add(value);
   }
   bool number_unsigned(std::uint64_t value) {
     if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
-      return add(Value(static_cast<double>(value)));
+      return add(static_cast<double>(value));
     }
-    return add(Value(static_cast<std::int64_t>(value)));
+    return add(static_cast<std::int64_t>(value));
   }
-  bool number_float(double value, const std::string&) { return add(Value(value)); }
-  bool string(std::string& value) { return add(Value(std::move(value))); }
+  bool number_float(double value, const std::string&) { return add(value); }
+  bool string(std::string& value) { return add(std::move(value)); }
   bool binary(std::vector<std::uint8_t>&) { return fail("binary data"); }
 
   bool start_object(std::size_t) { return open(Value(Object())); }
@@ -101,7 +101,8 @@ class Builder {
     return ++values_ <= limits_.values || fail("more than " + std::to_string(limits_.values) + " values");
   }
 
-  bool add(Value value) {
+  template <typename T>
+  bool add(T value) {
     if (!count()) return false;
     place(std::move(value));
     return true;
@@ -123,11 +124,12 @@ class Builder {
     return true;
   }
 
-  void place(Value value) {
+  template <typename T>
+  void place(T value) {
     if (open_.empty()) {
       root_ = std::move(value);
     } else if (Array* array = open_.back().array()) {
-      array->push_back(std::move(value));
+      array->emplace_back(std::move(value));
     } else {
       open_.back().object()->back().second = std::move(value);
     }
