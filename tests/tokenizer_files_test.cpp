@@ -346,6 +346,17 @@ TEST_CASE("a token that strips on its right, and overlapping added tokens") {
   CHECK(*tokenizer->encode("<ab> \n h<ab <ab") == std::vector<std::int32_t>{0, 262, h, 261, b, space, 261, b, 2});
 }
 
+TEST_CASE("a token with characters outside the byte alphabet stands for itself") {
+  json::Value document = small_document();
+  member(document, "added_tokens").array()->push_back(added_token(261, "東 x"));
+  TempFolder folder;
+  folder.write("tokenizer.json", json::dump(document));
+  const auto tokenizer = Tokenizer::load(folder.path());
+  REQUIRE(tokenizer);
+  CHECK(tokenizer->piece(261) == "東 x");
+  CHECK(tokenizer->decode(*tokenizer->encode("h東 xe")) == "<s>h東 xe</s>");
+}
+
 TEST_CASE("a merge that is listed twice has its last rank") {
   json::Value document = small_document();
   vocab_of(document).object()->emplace_back("eh", 261);
