@@ -1,14 +1,13 @@
 // Damaged and hostile tokenizer files: each is refused with its code and message, or loads and works.
 
 #include <catch2/catch.hpp>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "tests/support.hpp"
+#include "tests/temp_folder.hpp"
 #include "tokenizer/byte_alphabet.hpp"
 #include "tokenizer/florence_tokens.hpp"
 #include "tokenizer/tokenizer.hpp"
@@ -17,28 +16,7 @@ namespace florence2 {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// A folder of its own that goes away with the object.
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = (fs::temp_directory_path() / "florence2-tokenizer-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  TempFolder(const TempFolder&) = delete;
-  ~TempFolder() { fs::remove_all(path_); }
-
-  const std::string& path() const { return path_; }
-  void write(const std::string& file, std::string_view text) const {
-    std::ofstream out(fs::path(path_) / file, std::ios::binary);
-    out << text;
-    REQUIRE(out.good());
-  }
-
- private:
-  std::string path_;
-};
+using test::TempFolder;
 
 json::Value& member(json::Value& object, std::string_view key) {
   for (auto& [name, value] : *object.object()) {
