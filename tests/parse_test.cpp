@@ -298,6 +298,10 @@ TEST_CASE("ms scores equal the specification's vector, misaligned after extra <s
 
   Tokens shifted = tokens_of({{"<s>", 0.f}, {"<s>", 0.f}, {"<s>", 0.f}});
   for (const auto& [piece, log_prob] : pieces) shifted.add(piece, log_prob);
+  const Answer misaligned = scored(Task::object_detection, shifted, Compat::ms);
+  REQUIRE(misaligned.items.size() == 2);
+  check_score(misaligned.items[0].score, 0.77880078);
+  check_score(misaligned.items[1].score, 0.15987975);
   for (const Compat compat : {Compat::hf, Compat::none}) {
     const Answer aligned = scored(Task::object_detection, shifted, compat);
     REQUIRE(aligned.items.size() == 2);
