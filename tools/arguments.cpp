@@ -5,8 +5,8 @@
 #include <charconv>
 #include <iostream>
 #include <map>
-#include <numeric>
 
+#include "core/edit_distance.hpp"
 #include "model/florence2.hpp"
 
 namespace florence2 {
@@ -16,29 +16,13 @@ Error usage_error(std::string message, std::string where = {}) {
   return {ErrorCode::argument, std::move(message), std::move(where)};
 }
 
-/// Insertions, deletions and replacements that turn `a` into `b`.
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row.back();
-}
-
 /// Names that users of other engines type, and ours.
 const std::map<std::string, std::string>& foreign_names() {
   static const std::map<std::string, std::string> names = {
-      {"--beam-size", "--beams"},       {"--num-beams", "--beams"},          {"--n-predict", "--max-new-tokens"},
-      {"-n", "--max-new-tokens"},       {"--json", "--format json"},         {"--output-json", "--format json"},
-      {"--no-prints", "--quiet"},       {"--silent", "--quiet"},             {"--check-tensors", "--check-weights"},
-      {"--dtype", "--precision"},       {"--box", "--region"},               {"--composite", "--draw"},
+      {"--beam-size", "--beams"},       {"--num-beams", "--beams"},  {"--n-predict", "--max-new-tokens"},
+      {"-n", "--max-new-tokens"},       {"--json", "--format json"}, {"--output-json", "--format json"},
+      {"--no-prints", "--quiet"},       {"--silent", "--quiet"},     {"--check-tensors", "--check-weights"},
+      {"--dtype", "--precision"},       {"--box", "--region"},       {"--composite", "--draw"},
       {"--print-timings", "--timings"}, {"--model-path", "--model"},
   };
   return names;
@@ -91,8 +75,8 @@ CLI::Option* Arguments::Impl::add(const std::string& names, const std::string& p
     if (!repeats && values.size() > 1) error = usage_error("given twice", name);
     for (const std::string& value : values) {
       if (error) break;
-      Status status = accept(value);
-      if (!status) error = usage_error(status.error().message, name);
+      const Status status = accept(value);
+      if (!status) error = Error{status.error().code, status.error().message, name};
     }
     return true;
   };
@@ -126,7 +110,8 @@ void Arguments::flag(const std::string& names, bool& target, const std::string& 
   impl_->app.add_flag_function(names, callback, help)->group(group_);
 }
 
-void Arguments::value(const std::string& names, const std::string& placeholder, const std::string& help, Accept accept) {
+void Arguments::value(const std::string& names, const std::string& placeholder, const std::string& help,
+                      Accept accept) {
   impl_->add(names, placeholder, help, std::move(accept), false)->group(group_);
 }
 
@@ -142,7 +127,8 @@ void Arguments::positionals(const std::string& placeholder, const std::string& n
   impl_->positional = impl_->app.add_option(placeholder, ignore, help);
   impl_->positional->expected(-1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   if (names.empty()) return;
-  impl_->positional_option = impl_->add(names, "FILE", help, [](const std::string&) { return Status(); }, true);
+  impl_->positional_option = impl_->add(
+      names, "FILE", help, [](const std::string&) { return Status(); }, true);
   impl_->positional_option->group(group_);
 }
 
@@ -150,7 +136,9 @@ std::string Arguments::Impl::help() const {
   const auto formatter = std::dynamic_pointer_cast<CLI::Formatter>(app.get_formatter());
   std::string text = heading;
   for (const std::string& title : app.get_groups()) {
-    const auto in_group = [&](const CLI::Option* option) { return option->get_group() == title && option->nonpositional(); };
+    const auto in_group = [&](const CLI::Option* option) {
+      return option->get_group() == title && option->nonpositional();
+    };
     const auto options = app.get_options(in_group);
     if (!options.empty()) text += formatter->make_group(title, false, options);
   }

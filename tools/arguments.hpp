@@ -17,7 +17,8 @@ namespace florence2 {
 
 class Arguments {
  public:
-  /// Takes one value; its error message says what is allowed ("must be 1…16, found …"). The option's name is added here.
+  /// Takes one value; its error message says what is allowed ("must be 1…16, found …"). The option's name is added
+  /// here.
   using Accept = std::function<Status(const std::string& value)>;
 
   /// `heading` is the help text in front of the list of options.
@@ -32,7 +33,8 @@ class Arguments {
   /// `names` as "-t,--threads"; `placeholder` stands for the value in the help text.
   void value(const std::string& names, const std::string& placeholder, const std::string& help, Accept accept);
   void repeatable(const std::string& names, const std::string& placeholder, const std::string& help, Accept accept);
-  /// Arguments without a name; those given with the option `names` (may be empty) are put among them in the order typed.
+  /// Arguments without a name; those given with the option `names` (may be empty) are put among them in the order
+  /// typed.
   void positionals(const std::string& placeholder, const std::string& names, const std::string& help,
                    std::vector<std::string>& target);
 

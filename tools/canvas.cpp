@@ -40,7 +40,8 @@ void add_span(std::vector<float>& coverage, float left, float right, float weigh
   }
 }
 
-/// The four corners of a segment drawn `radius` thick to each side, and the disc around a point; both counter-clockwise.
+/// The four corners of a segment drawn `radius` thick to each side, and the disc around a point; both
+/// counter-clockwise.
 Contour segment(Point a, Point b, float radius) {
   const float length = std::hypot(b.x - a.x, b.y - a.y);
   const float dx = (b.x - a.x) / length * radius, dy = (b.y - a.y) / length * radius;

@@ -17,7 +17,7 @@ namespace florence2 {
 namespace {
 
 // The colours of Okabe and Ito, which people with any kind of colour vision can tell apart; black is kept for outlines.
-constexpr Color kPalette[] = {{230, 159, 0}, {86, 180, 233},  {0, 158, 115},  {240, 228, 66},
+constexpr Color kPalette[] = {{230, 159, 0}, {86, 180, 233},  {0, 158, 115}, {240, 228, 66},
                               {213, 94, 0},  {204, 121, 167}, {0, 114, 178}};
 constexpr Color kBlack = {0, 0, 0}, kWhite = {255, 255, 255}, kStripText = {32, 32, 32};
 constexpr int kReadableSide = 720;  // pictures are enlarged until the longer side has so many pixels
@@ -85,7 +85,10 @@ void draw_items(Canvas& canvas, const std::vector<Item>& items, int scale) {
     draw_shape(canvas, items[i], contours.back(), colors[i], line);
   }
   Labels labels(canvas, font);
-  for (std::size_t i = 0; i < items.size(); ++i) labels.add(contours[i], caption_of(items[i]), colors[i]);
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const bool outline = std::holds_alternative<Polygons>(items[i].shape);
+    labels.add(contours[i], outline ? Labels::Align::middle : Labels::Align::left, caption_of(items[i]), colors[i]);
+  }
 }
 
 /// Splits at spaces (inside words that are too long) so that every line fits.

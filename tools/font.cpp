@@ -46,6 +46,8 @@ Font::Font(float height) : height_(height) {
 
 Font::~Font() = default;
 
+void Font::use_built_in() { typefaces_.clear(); }
+
 const Typeface* Font::typeface_for(char32_t character) const {
   for (const auto& typeface : typefaces_) {
     if (typeface->has(character)) return typeface.get();

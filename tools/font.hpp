@@ -20,7 +20,7 @@ class Font {
   Font& operator=(const Font&) = delete;
 
   /// Only the built-in characters (ASCII), as on a machine without fonts.
-  void use_built_in() { typefaces_.clear(); }
+  void use_built_in();
 
   float height() const { return height_; }
   float width(std::string_view text) const;

@@ -21,7 +21,8 @@ bool has_picture_extension(const fs::path& path) {
   std::string extension = path.extension().string();
   std::transform(extension.begin(), extension.end(), extension.begin(),
                  [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); });
-  constexpr const char* kExtensions[] = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"};
+  constexpr const char* kExtensions[] = {".jpg", ".jpeg", ".png", ".webp", ".bmp",
+                                         ".gif", ".ppm",  ".pgm", ".pbm",  ".pnm"};
   return std::find(std::begin(kExtensions), std::end(kExtensions), extension) != std::end(kExtensions);
 }
 

@@ -9,9 +9,8 @@
 
 namespace florence2 {
 
-
-/// Replaces folders by the pictures in them (by extension, sorted by name, not recursive) and patterns that a shell left
-/// alone by their matches. Error not_found: an empty folder, a pattern without matches, "-" twice.
+/// Replaces folders by the pictures in them (by extension, sorted by name, not recursive) and patterns that a shell
+/// left alone by their matches. Error not_found: an empty folder, a pattern without matches, "-" twice.
 Result<std::vector<std::string>> expand_inputs(const std::vector<std::string>& names);
 
 /// Decodes the file `name`, or standard input for "-".

@@ -1,6 +1,7 @@
 #include "tools/interrupt.hpp"
 
 #include <csignal>
+#include <initializer_list>
 
 namespace florence2 {
 namespace {
@@ -11,13 +12,16 @@ void remember(int signal) { received = signal; }
 
 }  // namespace
 
+void ignore_write_signals() {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+}
+
 void catch_interrupts() {
   struct sigaction action {};
   action.sa_handler = remember;
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 int interrupt_signal() { return received; }

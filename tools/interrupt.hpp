@@ -3,7 +3,8 @@
 
 namespace florence2 {
 
-/// Also ignores SIGPIPE and SIGXFSZ, so that writes report them.
+/// Makes writes report closed pipes and file size limits instead of ending the process.
+void ignore_write_signals();
 void catch_interrupts();
 /// The signal that asked for a stop, or 0.
 int interrupt_signal();

@@ -18,11 +18,14 @@ class Labels {
  public:
   Labels(Canvas& canvas, const Font& font) : canvas_(canvas), font_(font) {}
 
+  /// Where a plate goes when nothing is in the way: flush with the left side of a box, over the middle of an outline.
+  enum class Align { left, middle };
+
   /// Draws `text` on a plate of `color` beside the thing with these outlines; nothing for empty text.
-  void add(std::span<const Contour> contours, std::string text, Color color);
+  void add(std::span<const Contour> contours, Align align, std::string text, Color color);
 
  private:
-  Box place(const Box& thing, float width, float height) const;
+  Box place(const Box& thing, Align align, float width, float height) const;
 
   Canvas& canvas_;
   const Font& font_;

@@ -29,18 +29,30 @@ void print_line(std::string line) {
 
 int exit_status(ErrorCode code) {
   switch (code) {
-    case ErrorCode::argument: return EX_USAGE;
-    case ErrorCode::data: return EX_DATAERR;
-    case ErrorCode::not_found: return EX_NOINPUT;
-    case ErrorCode::unsupported: return EX_UNAVAILABLE;
-    case ErrorCode::internal: return EX_SOFTWARE;
-    case ErrorCode::memory: return EX_OSERR;
-    case ErrorCode::cannot_create: return EX_CANTCREAT;
-    case ErrorCode::io: return EX_IOERR;
-    case ErrorCode::limit: return EX_PROTOCOL;
-    case ErrorCode::permission: return EX_NOPERM;
-    case ErrorCode::model: return EX_CONFIG;
-    case ErrorCode::cancelled: return EX_TEMPFAIL;
+    case ErrorCode::argument:
+      return EX_USAGE;
+    case ErrorCode::data:
+      return EX_DATAERR;
+    case ErrorCode::not_found:
+      return EX_NOINPUT;
+    case ErrorCode::unsupported:
+      return EX_UNAVAILABLE;
+    case ErrorCode::internal:
+      return EX_SOFTWARE;
+    case ErrorCode::memory:
+      return EX_OSERR;
+    case ErrorCode::cannot_create:
+      return EX_CANTCREAT;
+    case ErrorCode::io:
+      return EX_IOERR;
+    case ErrorCode::limit:
+      return EX_PROTOCOL;
+    case ErrorCode::permission:
+      return EX_NOPERM;
+    case ErrorCode::model:
+      return EX_CONFIG;
+    case ErrorCode::cancelled:
+      return EX_TEMPFAIL;
   }
   return EX_SOFTWARE;
 }
@@ -64,6 +76,11 @@ int report(const Error& error) {
   if (error.code == ErrorCode::internal) line += " (this is a bug; please report it with `florence2 --version`)";
   print_line(std::move(line));
   return exit_status(error.code);
+}
+
+int conclude(const Result<int>& outcome) {
+  if (outcome) return *outcome;
+  return outcome.error().code == ErrorCode::cancelled ? 0 : report(outcome.error());
 }
 
 void print_note(std::string_view text) { print_line("florence2: note: " + printable(text)); }

@@ -34,8 +34,9 @@ Result<std::string> find_model(const std::string& named, bool quiet) {
   }
   if (!quiet) {
     print_note("using the demo checkpoint, which knows drawings of coloured shapes and nothing else");
-    print_note("for photographs download microsoft/Florence-2-base (or -large, -base-ft, -large-ft) from Hugging Face "
-               "and name its folder with -m");
+    print_note(
+        "for photographs download microsoft/Florence-2-base (or -large, -base-ft, -large-ft) from Hugging Face "
+        "and name its folder with -m");
   }
   return *demo;
 }

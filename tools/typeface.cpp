@@ -57,9 +57,8 @@ void Typeface::draw(Canvas& canvas, float x, float y, char32_t character, float 
   const float baseline = std::round(y + data_->ascent * scale);  // whole pixels keep the stems sharp
   const float left = std::floor(x);
   int width = 0, rows = 0, x_offset = 0, y_offset = 0;
-  unsigned char* coverage = stbtt_GetCodepointBitmapSubpixel(&data_->info, scale, scale, x - left, 0,
-                                                             static_cast<int>(character), &width, &rows, &x_offset,
-                                                             &y_offset);
+  unsigned char* coverage = stbtt_GetCodepointBitmapSubpixel(
+      &data_->info, scale, scale, x - left, 0, static_cast<int>(character), &width, &rows, &x_offset, &y_offset);
   for (int row = 0; row < rows; ++row) {
     for (int column = 0; column < width; ++column) {
       const float opacity = static_cast<float>(coverage[row * width + column]) / 255;

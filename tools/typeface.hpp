@@ -11,7 +11,8 @@ namespace florence2 {
 
 class Typeface {
  public:
-  /// Null when the file is missing or no font. Fonts of the system are trusted: the parser is not made for hostile ones.
+  /// Null when the file is missing or no font. Fonts of the system are trusted: the parser is not made for hostile
+  /// ones.
   static std::unique_ptr<const Typeface> open(const std::string& path);
   ~Typeface();
 
