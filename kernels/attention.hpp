@@ -3,7 +3,8 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
+
+#include "core/buffer.hpp"
 
 #include "kernels/context.hpp"
 #include "kernels/matmul.hpp"
@@ -35,13 +36,16 @@ struct AttentionWeights {
 void window_attention_block(Context& context, View<float> x, Grid grid, int window, const AttentionWeights& weights);
 
 /// x += proj(channel attention of layer_norm(x)): per group the c/g x c/g matrix softmax(n^-0.5 q^T k) mixes the
-/// channels of v. x: [n, c], in place. `qkv` is scratch for [n, 3c] floats. `heads` is the number of groups.
-void channel_attention_block(Context& context, View<float> x, Buffer<float>& qkv, const AttentionWeights& weights);
+/// channels of v. x: [n, c], in place. `values` keeps v [n, c] between the two passes. `heads` is the number of groups.
+void channel_attention_block(Context& context, View<float> x, Buffer<float>& values, const AttentionWeights& weights);
 
 /// Keys and values of one layer's cross-attention, packed once for an encoded prompt and shared by all beams.
 struct CrossCache {
-  std::vector<PackedMatrix> keys;    ///< per head: B[d, s]
-  std::vector<PackedMatrix> values;  ///< per head: B[s, d]
+  Buffer<float> keys;    ///< [heads] panels of B[head_dim, length]
+  Buffer<float> values;  ///< [heads] panels of B[length, head_dim]
+  std::int64_t key_floats = 0, value_floats = 0;  ///< of one head
+  std::int64_t length = 0, head_dim = 0;
+  int heads = 0;
 };
 
 /// Packs k and v ([s, heads * d]) for cross_attention, reusing the cache's memory where it fits.

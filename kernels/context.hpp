@@ -24,12 +24,18 @@ class Context {
   void reserve(std::int64_t floats) {
     for (Buffer<float>& buffer : scratch_) buffer.ensure(floats);
   }
+  /// Scratch that all threads of one operation share, apart from the threads' own; `floats` elements. Like reserve.
+  float* shared(std::int64_t floats) {
+    shared_.ensure(floats);
+    return shared_.data();
+  }
   float* scratch(int thread) { return scratch_[static_cast<std::size_t>(thread)].data(); }
 
  private:
   const KernelTable* table_;
   int threads_;
   std::vector<Buffer<float>> scratch_;
+  Buffer<float> shared_;
 };
 
 }  // namespace florence2

@@ -37,7 +37,7 @@ struct DavitWeights {
 struct DavitBuffers {
   Buffer<float> x;    // [tokens, c] of the stage at work: the residual stream
   Buffer<float> y;    // the same size: the other side of each convolution
-  Buffer<float> qkv;  // [tokens, 3c]: channel attention
+  Buffer<float> values;  // [tokens, c]: v of channel attention
 };
 
 /// pixels: [side * side, 3]. Returns the last stage's map [grid * grid, c], which lies in `buffers` until the next call.

@@ -168,11 +168,13 @@ class Model {
   /// Loads a folder with model.safetensors, config.json and tokenizer.json, in Microsoft's or Hugging Face's layout.
   static Result<Model> load(const std::string& directory, const ModelOptions& options = {});
 
+  /// For the library itself: ModelImpl is not public.
+  explicit Model(std::shared_ptr<const ModelImpl> impl) : impl_(std::move(impl)) {}
+
   const ModelInfo& info() const;
   const ModelImpl& impl() const { return *impl_; }
 
  private:
-  explicit Model(std::shared_ptr<const ModelImpl> impl) : impl_(std::move(impl)) {}
   std::shared_ptr<const ModelImpl> impl_;
 };
 

@@ -1,0 +1,27 @@
+// Kernel table "avx512": 16 floats a register. See docs/kernels.md for the rules of this folder.
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/table.hpp"
+
+#define FL_SIMD_AVX512
+
+namespace florence2::avx512 {
+namespace {
+#include "kernels/simd/vec-inl.hpp"
+//
+#include "kernels/simd/math-inl.hpp"
+//
+#include "kernels/simd/gemm-inl.hpp"
+//
+#include "kernels/simd/rowwise-inl.hpp"
+//
+#include "kernels/simd/depthwise-inl.hpp"
+//
+#include "kernels/simd/table-inl.hpp"
+}  // namespace
+
+extern const KernelTable table;
+const KernelTable table = make_table<12>("avx512", (1u << 0) | (1u << 1));
+}  // namespace florence2::avx512

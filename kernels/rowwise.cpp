@@ -1,0 +1,59 @@
+#include "kernels/rowwise.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/parallel.hpp"
+
+namespace florence2 {
+namespace {
+
+constexpr std::int64_t kRowsATask = 32;   // small enough to share, large enough to pay for it
+constexpr std::int64_t kChunk = 8192;     // columns of one partial log-sum-exp
+
+/// body(row) for all rows, several rows a task.
+template <typename Body>
+void for_each_row(Context& context, std::int64_t rows, const Body& body) {
+  const std::int64_t tasks = (rows + kRowsATask - 1) / kRowsATask;
+  parallel_for(context.threads(), tasks, [&](std::int64_t task, int) {
+    const std::int64_t end = std::min(rows, (task + 1) * kRowsATask);
+    for (std::int64_t row = task * kRowsATask; row < end; ++row) body(row);
+  });
+}
+
+}  // namespace
+
+void layer_norm(Context& context, View<float> dst, View<const float> src, const Norm& norm) {
+  for_each_row(context, src.rows, [&](std::int64_t row) {
+    context.table().layer_norm(dst.row(row), src.row(row), norm.gamma.data(), norm.beta.data(), src.cols, norm.eps);
+  });
+}
+
+void add_layer_norm(Context& context, View<float> dst, View<const float> src, const Norm& norm) {
+  for_each_row(context, src.rows, [&](std::int64_t row) {
+    context.table().add(dst.row(row), src.row(row), src.cols);
+    context.table().layer_norm(dst.row(row), dst.row(row), norm.gamma.data(), norm.beta.data(), src.cols, norm.eps);
+  });
+}
+
+void log_sum_exp(Context& context, std::span<LogSumExp> dst, View<const float> src) {
+  // The chunks are fixed by the row's length, so the sums do not depend on the threads.
+  const std::int64_t chunks = (src.cols + kChunk - 1) / kChunk;
+  float* partial = context.shared(2 * src.rows * chunks);  // [rows][chunks] pairs of maximum and sum
+  parallel_for(context.threads(), src.rows * chunks, [&](std::int64_t index, int) {
+    const float* x = src.row(index / chunks) + index % chunks * kChunk;
+    const std::int64_t n = std::min(kChunk, src.cols - index % chunks * kChunk);
+    partial[2 * index] = context.table().max(x, n);
+    partial[2 * index + 1] = context.table().sum_exp(x, n, partial[2 * index]);
+  });
+  for (std::int64_t row = 0; row < src.rows; ++row) {
+    const float* p = partial + 2 * row * chunks;
+    float max = p[0];
+    for (std::int64_t c = 1; c < chunks; ++c) max = std::max(max, p[2 * c]);
+    double sum = 0;
+    for (std::int64_t c = 0; c < chunks; ++c) sum += p[2 * c + 1] * std::exp(double{p[2 * c]} - max);
+    dst[static_cast<std::size_t>(row)] = {max, static_cast<float>(std::log(sum))};
+  }
+}
+
+}  // namespace florence2

@@ -1,0 +1,113 @@
+// The matrix product's register tile: MR rows times NV registers of a packed panel, one template for every tile height and
+// panel type.
+
+struct PanelF32 {
+  using Element = float;
+  static F32 get(const float* p) { return load(p); }
+};
+struct PanelF16 {
+  using Element = std::uint16_t;
+  static F32 get(const std::uint16_t* p) { return load_f16(p); }
+};
+struct PanelBf16 {
+  using Element = std::uint16_t;
+  static F32 get(const std::uint16_t* p) { return load_bf16(p); }
+};
+
+constexpr int kPanelRegisters = 2;
+constexpr int kPanelWidth = kPanelRegisters * F32::kLanes;
+
+/// Lanes of register j that lie inside the panel's n valid columns.
+inline std::int64_t valid_lanes(std::int64_t n, int j) {
+  const std::int64_t left = n - static_cast<std::int64_t>(j) * F32::kLanes;
+  return left < 0 ? 0 : (left > F32::kLanes ? F32::kLanes : left);
+}
+
+// Whole registers where the panel is full: masked stores are slow on some CPUs.
+inline F32 load_lanes(const float* p, std::int64_t lanes) {
+  return lanes == F32::kLanes ? load(p) : load_partial(p, lanes);
+}
+inline void store_lanes(float* p, F32 a, std::int64_t lanes) {
+  if (lanes == F32::kLanes) {
+    store(p, a);
+  } else {
+    store_partial(p, a, lanes);
+  }
+}
+
+/// Bias, GELU and residual on one finished register: row `row` of C, lanes from column `col` on, `lanes` of them valid.
+inline F32 apply_epilogue(F32 x, const GemmEpilogue& e, std::int64_t row, std::int64_t col, std::int64_t lanes) {
+  if (e.bias != nullptr) x = x + load_lanes(e.bias + col, lanes);
+  if (e.gelu) x = gelu(x);
+  if (e.residual != nullptr) x = x + load_lanes(e.residual + row * e.residual_stride + col, lanes);
+  return x;
+}
+
+template <int kRows, typename Panel>
+inline void gemm_tile(const GemmBlock& g, std::int64_t row0) {
+  F32 acc[kRows][kPanelRegisters];
+  const float* a[kRows];
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+    a[i] = g.a + (row0 + i) * g.a_stride;
+#pragma GCC unroll 2
+    for (int j = 0; j < kPanelRegisters; ++j) {
+      acc[i][j] = set1(0.0f);
+      if (g.start != nullptr) {
+        acc[i][j] = load_lanes(g.start + (row0 + i) * g.start_stride + j * F32::kLanes, valid_lanes(g.n, j));
+      }
+    }
+  }
+  const auto* b = static_cast<const typename Panel::Element*>(g.panel);
+  for (std::int64_t k = 0; k < g.k; ++k, b += kPanelWidth) {
+    F32 column[kPanelRegisters];
+#pragma GCC unroll 2
+    for (int j = 0; j < kPanelRegisters; ++j) column[j] = Panel::get(b + j * F32::kLanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+      const F32 x = set1(a[i][k]);
+#pragma GCC unroll 2
+      for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = fma(x, column[j], acc[i][j]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < kPanelRegisters; ++j) {
+      const std::int64_t lanes = valid_lanes(g.n, j);
+      const std::int64_t col = j * F32::kLanes;
+      if (g.epilogue != nullptr) acc[i][j] = apply_epilogue(acc[i][j], *g.epilogue, row0 + i, col, lanes);
+      store_lanes(g.c + (row0 + i) * g.c_stride + col, acc[i][j], lanes);
+    }
+  }
+}
+
+/// The last rows % kMaxRows rows, by a tile of just that height.
+template <int kRows, typename Panel>
+inline void gemm_remainder(const GemmBlock& g, std::int64_t row0, std::int64_t rows) {
+  if constexpr (kRows > 0) {
+    if (rows == kRows) {
+      gemm_tile<kRows, Panel>(g, row0);
+    } else {
+      gemm_remainder<kRows - 1, Panel>(g, row0, rows);
+    }
+  }
+}
+
+template <int kMaxRows, typename Panel>
+void gemm(const GemmBlock& g) {
+  std::int64_t row = 0;
+  for (; row + kMaxRows <= g.m; row += kMaxRows) gemm_tile<kMaxRows, Panel>(g, row);
+  gemm_remainder<kMaxRows - 1, Panel>(g, row, g.m - row);
+}
+
+template <typename Panel>
+void widen(float* dst, const std::uint16_t* src, std::int64_t n) {
+  std::int64_t i = 0;
+  for (; i + F32::kLanes <= n; i += F32::kLanes) store(dst + i, Panel::get(src + i));
+  if (i < n) {
+    std::uint16_t tail[F32::kLanes] = {};
+    for (std::int64_t j = i; j < n; ++j) tail[j - i] = src[j];
+    store_partial(dst + i, Panel::get(tail), n - i);
+  }
+}

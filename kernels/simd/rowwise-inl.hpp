@@ -1,0 +1,121 @@
+// Kernels over one row, each written once: whole registers, then one partial register.
+
+constexpr int kAccumulators = 4;  // independent sums that hide the latency of an addition
+
+/// Sum of term(register of x[i..]) over n elements; `term` maps the lanes beyond the end (zeros) to whatever, `lanes` masks them.
+template <typename Term>
+inline float reduce_sum(const float* x, std::int64_t n, const Term& term) {
+  F32 acc[kAccumulators];
+  for (F32& a : acc) a = set1(0.0f);
+  std::int64_t i = 0;
+  for (; i + kAccumulators * F32::kLanes <= n; i += kAccumulators * F32::kLanes) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kAccumulators; ++j) acc[j] = acc[j] + term(load(x + i + j * F32::kLanes));
+  }
+  for (; i + F32::kLanes <= n; i += F32::kLanes) acc[0] = acc[0] + term(load(x + i));
+  float sum = reduce_add((acc[0] + acc[1]) + (acc[2] + acc[3]));
+  if (i < n) {
+    float tail[F32::kLanes];
+    store(tail, term(load_partial(x + i, n - i)));
+    for (std::int64_t j = 0; j < n - i; ++j) sum += tail[j];
+  }
+  return sum;
+}
+
+void layer_norm(float* dst, const float* src, const float* gamma, const float* beta, std::int64_t n, float eps) {
+  const float count = static_cast<float>(n);
+  const float mean = reduce_sum(src, n, [](F32 x) { return x; }) / count;
+  const F32 centre = set1(mean);
+  const float squares = reduce_sum(src, n, [&](F32 x) {
+    const F32 d = x - centre;
+    return d * d;
+  });
+  const F32 scale = set1(1.0f / __builtin_sqrtf(squares / count + eps));
+  std::int64_t i = 0;
+  for (; i + F32::kLanes <= n; i += F32::kLanes) {
+    store(dst + i, fma((load(src + i) - centre) * scale, load(gamma + i), load(beta + i)));
+  }
+  if (i < n) {
+    const std::int64_t rest = n - i;
+    const F32 x = (load_partial(src + i, rest) - centre) * scale;
+    store_partial(dst + i, fma(x, load_partial(gamma + i, rest), load_partial(beta + i, rest)), rest);
+  }
+}
+
+float max_of(const float* x, std::int64_t n) {
+  float best = x[0];
+  if (n >= F32::kLanes) {
+    F32 acc = load(x);
+    for (std::int64_t i = F32::kLanes; i + F32::kLanes <= n; i += F32::kLanes) acc = max(load(x + i), acc);
+    acc = max(load(x + n - F32::kLanes), acc);
+    return reduce_max(acc);
+  }
+  for (std::int64_t i = 1; i < n; ++i) best = x[i] > best ? x[i] : best;
+  return best;
+}
+
+float sum_exp(const float* x, std::int64_t n, float maximum) {
+  const F32 shift = set1(maximum);
+  return reduce_sum(x, n, [&](F32 v) { return exp(v - shift); });
+}
+
+void softmax(float* x, std::int64_t n, float scale) {
+  // exp(scale (x - max)): the largest exponent is 0 as long as scale is positive.
+  const F32 shift = set1(max_of(x, n));
+  const F32 factor = set1(scale);
+  F32 acc = set1(0.0f);
+  std::int64_t i = 0;
+  for (; i + F32::kLanes <= n; i += F32::kLanes) {
+    const F32 e = exp((load(x + i) - shift) * factor);
+    store(x + i, e);
+    acc = acc + e;
+  }
+  float sum = reduce_add(acc);
+  if (i < n) {
+    float tail[F32::kLanes];
+    store(tail, exp((load_partial(x + i, n - i) - shift) * factor));
+    for (std::int64_t j = i; j < n; ++j) {
+      x[j] = tail[j - i];
+      sum += x[j];
+    }
+  }
+  const F32 inverse = set1(1.0f / sum);
+  for (i = 0; i + F32::kLanes <= n; i += F32::kLanes) store(x + i, load(x + i) * inverse);
+  if (i < n) store_partial(x + i, load_partial(x + i, n - i) * inverse, n - i);
+}
+
+/// dst[i] = op(register of src[i..], register of dst[i..]).
+template <typename Op>
+inline void map_row(float* dst, const float* src, std::int64_t n, const Op& op) {
+  std::int64_t i = 0;
+  for (; i + F32::kLanes <= n; i += F32::kLanes) store(dst + i, op(load(src + i), load(dst + i)));
+  if (i < n) store_partial(dst + i, op(load_partial(src + i, n - i), load_partial(dst + i, n - i)), n - i);
+}
+
+void gelu_row(float* dst, const float* src, std::int64_t n) {
+  map_row(dst, src, n, [](F32 x, F32) { return gelu(x); });
+}
+
+void add_row(float* dst, const float* src, std::int64_t n) {
+  map_row(dst, src, n, [](F32 x, F32 y) { return x + y; });
+}
+
+void axpy_row(float* dst, float alpha, const float* src, std::int64_t n) {
+  const F32 factor = set1(alpha);
+  map_row(dst, src, n, [&](F32 x, F32 y) { return fma(factor, x, y); });
+}
+
+float dot(const float* a, const float* b, std::int64_t n) {
+  F32 acc[kAccumulators];
+  for (F32& s : acc) s = set1(0.0f);
+  std::int64_t i = 0;
+  for (; i + kAccumulators * F32::kLanes <= n; i += kAccumulators * F32::kLanes) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kAccumulators; ++j) {
+      acc[j] = fma(load(a + i + j * F32::kLanes), load(b + i + j * F32::kLanes), acc[j]);
+    }
+  }
+  for (; i + F32::kLanes <= n; i += F32::kLanes) acc[0] = fma(load(a + i), load(b + i), acc[0]);
+  if (i < n) acc[1] = fma(load_partial(a + i, n - i), load_partial(b + i, n - i), acc[1]);
+  return reduce_add((acc[0] + acc[1]) + (acc[2] + acc[3]));
+}

@@ -1,0 +1,25 @@
+// The KernelTable of the F32 kernels, for an ISA file to export or to start from.
+
+template <int kRows>
+constexpr KernelTable make_table(const char* name, std::uint32_t features) {
+  KernelTable t = {};
+  t.name = name;
+  t.features = features;
+  t.mr = kRows;
+  t.nr = kPanelWidth;
+  t.gemm_f32_f32_f32p = gemm<kRows, PanelF32>;
+  t.gemm_f32_f32_f16p = gemm<kRows, PanelF16>;
+  t.gemm_f32_f32_bf16p = gemm<kRows, PanelBf16>;
+  t.widen_f16 = widen<PanelF16>;
+  t.widen_bf16 = widen<PanelBf16>;
+  t.layer_norm = layer_norm;
+  t.softmax = softmax;
+  t.max = max_of;
+  t.sum_exp = sum_exp;
+  t.gelu = gelu_row;
+  t.add = add_row;
+  t.dot = dot;
+  t.axpy = axpy_row;
+  t.depthwise3x3_row = depthwise3x3_row;
+  return t;
+}

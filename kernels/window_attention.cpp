@@ -1,0 +1,75 @@
+// The spatial block's attention: one window at a time, from layer norm to residual, while its rows lie in L2.
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/attention.hpp"
+#include "kernels/attention_head.hpp"
+#include "kernels/parallel.hpp"
+
+namespace florence2 {
+namespace {
+
+/// Scratch of one window of t tokens and c channels.
+struct WindowBuffers {
+  View<float> normed;    // [t, c]; later the projected result
+  View<float> qkv;       // [t, 3c]
+  View<float> attended;  // [t, c]
+  float* head;           // attention_head's scratch
+  float* widened;        // matmul_serial's scratch
+
+  static std::int64_t floats(const KernelTable& table, std::int64_t t, std::int64_t c, std::int64_t head_dim) {
+    return 5 * t * c + attention_head_scratch(table, t, head_dim) + matmul_scratch(table);
+  }
+  WindowBuffers(const KernelTable& table, float* memory, std::int64_t t, std::int64_t c, std::int64_t head_dim)
+      : normed(memory, t, c),
+        qkv(normed.data + t * c, t, 3 * c),
+        attended(qkv.data + 3 * t * c, t, c),
+        head(attended.data + t * c),
+        widened(head + attention_head_scratch(table, t, head_dim)) {}
+};
+
+/// Calls body(row of the window, token of the map) for the window's tokens; token is -1 in the padding.
+template <typename Body>
+void for_each_token(Grid grid, int window, std::int64_t index, const Body& body) {
+  const std::int64_t across = (grid.width + window - 1) / window;
+  const std::int64_t y0 = index / across * window, x0 = index % across * window;
+  for (std::int64_t y = 0; y < window; ++y) {
+    for (std::int64_t x = 0; x < window; ++x) {
+      const bool inside = y0 + y < grid.height && x0 + x < grid.width;
+      body(y * window + x, inside ? (y0 + y) * grid.width + x0 + x : std::int64_t{-1});
+    }
+  }
+}
+
+}  // namespace
+
+void window_attention_block(Context& context, View<float> x, Grid grid, int window, const AttentionWeights& weights) {
+  const KernelTable& table = context.table();
+  const std::int64_t c = x.cols, tokens = std::int64_t{window} * window, head_dim = c / weights.heads;
+  const std::int64_t windows = ((grid.height + window - 1) / window) * ((grid.width + window - 1) / window);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+  context.reserve(WindowBuffers::floats(table, tokens, c, head_dim));
+  parallel_for(context.threads(), windows, [&](std::int64_t index, int thread) {
+    const WindowBuffers b(table, context.scratch(thread), tokens, c, head_dim);
+    const Norm& norm = weights.norm;
+    for_each_token(grid, window, index, [&](std::int64_t row, std::int64_t token) {
+      float* dst = b.normed.row(row);
+      if (token < 0) {
+        std::fill(dst, dst + c, 0.0f);
+      } else {
+        table.layer_norm(dst, x.row(token), norm.gamma.data(), norm.beta.data(), c, norm.eps);
+      }
+    });
+    matmul_serial(table, b.widened, b.qkv, b.normed, weights.qkv);
+    for (std::int64_t first = 0; first < c; first += head_dim) {
+      attention_head(table, b.head, b.attended.col_range(first, head_dim), b.qkv.col_range(first, head_dim),
+                     b.qkv.col_range(c + first, head_dim), b.qkv.col_range(2 * c + first, head_dim), scale);
+    }
+    matmul_serial(table, b.widened, b.normed, b.attended, weights.proj);
+    for_each_token(grid, window, index, [&](std::int64_t row, std::int64_t token) {
+      if (token >= 0) table.add(x.row(token), b.normed.row(row), c);
+    });
+  });
+}
+
+}  // namespace florence2
