@@ -121,6 +121,8 @@ class ChunkStream {
   std::optional<Error> damage_;
 };
 
+using Colour = std::array<std::uint8_t, 3>;
+
 /// From the samples of one scanline to RGB.
 class PixelConverter {
  public:
@@ -138,6 +140,8 @@ class PixelConverter {
   }
 
   bool is_grey16() const { return is_grey16_; }
+  /// Of pixels without data.
+  const Colour& background() const { return levels_[0]; }
 
   /// Writes `count` pixels, `step` pixels apart.
   void convert(std::uint8_t* dst, const std::uint8_t* row, int count, int step) const {
@@ -171,8 +175,8 @@ class PixelConverter {
   bool has_levels_ = false;
   bool is_grey16_ = false;
   int pixel_bytes_ = 0;
-  int channel_bytes_ = 0;                                  ///< from red to green to blue; the high byte comes first
-  std::array<std::array<std::uint8_t, 3>, 256> levels_{};  ///< colour of a sample; black beyond the palette
+  int channel_bytes_ = 0;             ///< from red to green to blue; the high byte comes first
+  std::array<Colour, 256> levels_{};  ///< colour of a sample; black beyond the palette
 };
 
 struct ContextDelete {
@@ -238,6 +242,7 @@ Status PngReader::read_rows(Picture& picture) {
   spng_plte palette{};
   spng_get_plte(context, &palette);
   const PixelConverter converter(header_, palette, input_.options);
+  fill_pixels(picture, converter.background());
   if (converter.is_grey16()) note_grey16(picture, input_.options);
 
   std::vector<std::uint8_t> row(std::size_t{header_.width} * 8 + 1);

@@ -101,7 +101,8 @@ const json::Array* Section::list(std::string_view key, std::size_t n) {
 
 void Section::set_integer(const std::string& name, const json::Value& value, int& dst, Range range) {
   const std::int64_t* number = value.integer();
-  if (number == nullptr) return fail(name + " is " + shown(value) + ", expected a whole number");
+  if (number == nullptr)
+    return fail(name + " is " + shown(value) + ", expected a whole number without fraction or exponent");
   if (*number < range.low || *number > range.high) {
     return fail(name + " = " + std::to_string(*number) + " out of range " + std::to_string(range.low) + "…" +
                 std::to_string(range.high));

@@ -9,11 +9,13 @@ namespace {
 
 Error model_error(std::string message) { return {ErrorCode::model, std::move(message), ""}; }
 
-/// The member "type" of an object, "none" for null and absent values.
+/// The member "type" of an object in quotation marks, "none" for null and absent values, else the kind of what is
+/// there.
 std::string type_of(const json::Value* value) {
   if (value == nullptr || value->is_null()) return "none";
   const json::Value* type = value->find("type");
-  return type != nullptr && type->string() != nullptr ? quoted_token(*type->string()) : std::string(value->kind());
+  if (type == nullptr) return std::string(value->kind());
+  return type->string() != nullptr ? quoted_token(*type->string()) : std::string(type->kind());
 }
 
 /// Whether `object` has `key` with a value that switches something on: anything but null, false, 0 and "".
