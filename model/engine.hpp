@@ -31,11 +31,17 @@ struct ModelImpl {
   const KernelTable* table = nullptr;
 };
 
+/// The kernels that `options` ask for.
+Result<const KernelTable*> choose_table(const ModelOptions& options);
+
+/// What the configuration and the kernels say about a model; the weight fields stay empty.
+ModelInfo info_of(const Config& config, const KernelTable& table);
+
 /// The physical cores this process may use (affinity and cgroup quota respected), at least 1.
 int default_threads();
 
-/// Reads all weights of `directory` for `config` (whose vocabulary and max_positions it corrects to the file's), packed for
-/// `table`. Fills the weight fields of `info`.
+/// Reads all weights of `directory` for `config` (whose vocabulary and max_positions it corrects to the file's), packed
+/// for `table`. Fills the weight fields of `info`.
 Result<Weights> load_weights(const std::string& directory, Config& config, const KernelTable& table,
                              const ModelOptions& options, ModelInfo& info);
 

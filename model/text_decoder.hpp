@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -28,15 +29,15 @@ struct DecoderLayer {
 struct DecoderWeights {
   Embedding embedding;
   std::vector<DecoderLayer> layers;
-  Linear head;  // [d] -> [vocabulary]: packed once, also the token embedding when tied; bias: final_logits_bias, or empty
+  std::shared_ptr<const Linear> head;  // [d] -> [vocabulary]; bias: final_logits_bias, or empty
   int heads = 1;
 };
 
 /// State of one generation: caches and activations.
 class DecoderState {
  public:
-  /// Prepares for `beams` sequences of at most `max_steps` decoder inputs and packs every layer's cross keys and values of
-  /// memory[s, d]. Reuses memory of earlier calls; may throw std::bad_alloc.
+  /// Prepares for `beams` sequences of at most `max_steps` decoder inputs and packs every layer's cross keys and values
+  /// of memory[s, d]. Reuses memory of earlier calls; may throw std::bad_alloc.
   void start(Context& context, const DecoderWeights& weights, View<const float> memory, int beams,
              std::int64_t max_steps);
 
@@ -52,10 +53,20 @@ class DecoderState {
     Buffer<float> keys, values;  // [max_steps * beams, d]
     CrossCache cross;
   };
+
+  /// Appends this step's slots and lets earlier steps follow the beams' parents.
+  void follow_parents(std::span<const int> parents);
+  void self_attention(Context& context, const DecoderLayer& layer, LayerCache& cache, int heads);
+  void cross_attention_block(Context& context, const DecoderLayer& layer, const LayerCache& cache, int heads);
+  View<float> x() { return {x_.data(), beams_, d_}; }
+
   std::vector<LayerCache> layers_;
   std::vector<int> slot_of_, reordered_;  // [max_steps * beams]
-  Buffer<float> x_, qkv_, attended_, projected_, logits_, memory_kv_;
-  std::int64_t steps_ = 0, max_steps_ = 0;
+  Buffer<float> x_, attended_;            // [beams, d]
+  Buffer<float> qkv_;                     // [beams, 3d]
+  Buffer<float> logits_;                  // [beams, vocabulary]
+  Buffer<float> memory_kv_;               // [s, 2d]
+  std::int64_t d_ = 0, steps_ = 0, max_steps_ = 0;
   int beams_ = 0;
 };
 
