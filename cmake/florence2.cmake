@@ -44,3 +44,17 @@ function(florence2_isa_sources)
     target_compile_definitions(florence2_kernels PRIVATE FLORENCE2_X86=1)
   endif()
 endfunction()
+
+# florence2_version(target): version and git commit for model/version.cpp. The commit is looked up at every build, in a
+# header of its own, so that a new commit recompiles one file.
+function(florence2_version target)
+  set(header ${PROJECT_BINARY_DIR}/generated/florence2_commit.hpp)
+  add_custom_target(florence2_commit
+    COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${PROJECT_SOURCE_DIR} -DOUTPUT=${header}
+            -P ${PROJECT_SOURCE_DIR}/cmake/write_commit.cmake
+    BYPRODUCTS ${header} VERBATIM)
+  add_dependencies(${target} florence2_commit)
+  target_include_directories(${target} PRIVATE ${PROJECT_BINARY_DIR}/generated)
+  set_property(SOURCE ${PROJECT_SOURCE_DIR}/model/version.cpp TARGET_DIRECTORY ${target} APPEND PROPERTY
+    COMPILE_DEFINITIONS FLORENCE2_VERSION="${PROJECT_VERSION}")
+endfunction()

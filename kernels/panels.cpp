@@ -50,8 +50,7 @@ void pack_panels_transposed(float* dst, View<const float> src, int nr) {
   }
 }
 
-void multiply_panels(const KernelTable& table, View<float> dst, View<const float> a, const float* panels,
-                     bool accumulate) {
+void multiply_panels(const KernelTable& table, View<float> dst, View<const float> a, const float* panels) {
   for (std::int64_t n = 0; n < dst.cols; n += table.nr, panels += table.nr * a.cols) {
     GemmBlock block = {};
     block.c = dst.data + n;
@@ -62,7 +61,6 @@ void multiply_panels(const KernelTable& table, View<float> dst, View<const float
     block.m = dst.rows;
     block.n = std::min<std::int64_t>(table.nr, dst.cols - n);
     block.k = a.cols;
-    block.accumulate = accumulate;
     table.gemm_f32_f32_f32p(block);
   }
 }

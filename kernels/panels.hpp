@@ -18,7 +18,6 @@ void pack_panels(float* dst, View<const float> src, int nr);
 void pack_panels_transposed(float* dst, View<const float> src, int nr);
 
 /// dst[m, n] = a[m, k] * B, with n = dst.cols and k = a.cols, on the calling thread.
-void multiply_panels(const KernelTable& table, View<float> dst, View<const float> a, const float* panels,
-                     bool accumulate = false);
+void multiply_panels(const KernelTable& table, View<float> dst, View<const float> a, const float* panels);
 
 }  // namespace florence2

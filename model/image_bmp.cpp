@@ -164,7 +164,6 @@ class RunReader {
       : picture_(picture), header_(header), input_(input), position_(header.pixels) {}
 
   Status read() {
-    for (std::size_t i = 0; i < picture_.rgb.size(); ++i) picture_.rgb[i] = header_.palette[0][i % 3];
     while (y_ < header_.height && !(y_ == header_.height - 1 && x_ >= header_.width)) {
       if (!has(2)) return ends_early(picture_, input_.options, input_.bytes.size(), y_);
       const unsigned count = next(), value = next();
@@ -227,6 +226,7 @@ Result<Picture> decode_bmp(const EncodedPicture& input) {
   FL_ASSIGN(const Header header, read_header(input.bytes));
   Picture picture;
   FL_TRY(allocate_pixels(picture, header.width, header.height, input.options));
+  if (header.bits <= 8) fill_pixels(picture, header.palette[0]);
   if (header.compression == kRle8 || header.compression == kRle4) {
     FL_TRY(RunReader(picture, header, input).read());
   } else {

@@ -1,5 +1,6 @@
 #include "model/image_decode.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <ctime>
 
@@ -43,6 +44,10 @@ Status allocate_pixels(Picture& picture, std::int64_t width, std::int64_t height
   picture.height = static_cast<int>(height);
   picture.rgb.assign(static_cast<std::size_t>(width * height * 3), 0);
   return {};
+}
+
+void fill_pixels(Picture& picture, const std::array<std::uint8_t, 3>& colour) {
+  for (auto dst = picture.rgb.begin(); dst != picture.rgb.end();) dst = std::copy(colour.begin(), colour.end(), dst);
 }
 
 Status ends_early(Picture& picture, const PictureOptions& options, std::size_t byte, std::int64_t rows) {

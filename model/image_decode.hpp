@@ -5,6 +5,7 @@
 // only then decode. The result is 8-bit RGB, converted as Pillow's convert("RGB") does it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -64,6 +65,9 @@ void apply_exif_orientation(Picture& picture, ImageFormat format, Bytes bytes);
 
 /// Sets the sides and makes the pixels black. Errors: data (a side below 1), limit (a side, or the number of pixels).
 Status allocate_pixels(Picture& picture, std::int64_t width, std::int64_t height, const PictureOptions& options);
+
+/// Gives all pixels one colour: what stays where a palette picture has no data is colour 0 of the palette, not black.
+void fill_pixels(Picture& picture, const std::array<std::uint8_t, 3>& colour);
 
 /// For a file that ends at `byte`, after `rows` whole rows: an error, or a warning in `picture` if that is allowed.
 Status ends_early(Picture& picture, const PictureOptions& options, std::size_t byte, std::int64_t rows);

@@ -84,7 +84,7 @@ class GifReader {
   const EncodedPicture& input_;
   Source source_;
   std::unique_ptr<GifFileType, Close> gif_;
-  int background_ = 0;                                      ///< colour index where the frame leaves the screen free
+  GifByteType background_ = 0;                              ///< colour index where the frame leaves the screen free
   std::array<std::array<std::uint8_t, 3>, 256> palette_{};  ///< black beyond the file's colours
 };
 
@@ -140,11 +140,12 @@ Status GifReader::read_rows(Picture& picture) {
   std::int64_t rows = 0;
   for (const auto [first, step] : passes) {
     for (int y = first; y < frame.Height; y += step, ++rows) {
-      if (DGifGetLine(gif_.get(), row.data(), frame.Width) == GIF_ERROR) {
-        return ended() ? ends_early(picture, input_.options, source_.position, rows) : error();
-      }
+      std::fill(row.begin(), row.end(), background_);
+      const bool done = DGifGetLine(gif_.get(), row.data(), frame.Width) != GIF_ERROR;
+      if (!done && !ended()) return error();
       std::uint8_t* dst = picture.rgb.data() + 3 * (std::int64_t{frame.Top + y} * picture.width + frame.Left);
       for (const GifByteType index : row) dst = std::copy_n(palette_[index].data(), 3, dst);
+      if (!done) return ends_early(picture, input_.options, source_.position, rows);
       FL_TRY(input_.budget.check());
     }
   }
@@ -166,7 +167,7 @@ Result<Picture> GifReader::read() {
   FL_TRY(allocate_pixels(picture, std::max(gif_->SWidth, frame.Left + frame.Width),
                          std::max(gif_->SHeight, frame.Top + frame.Height), input_.options));
   fill_palette();
-  for (std::size_t i = 0; i < picture.rgb.size(); ++i) picture.rgb[i] = palette_[background_][i % 3];
+  fill_pixels(picture, palette_[background_]);
   FL_TRY(read_rows(picture));
   set_frames(picture, BlockWalker(input_.bytes).count_frames());
   return picture;

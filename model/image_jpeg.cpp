@@ -30,6 +30,9 @@ class JpegReader {
 
   Result<Picture> read();
 
+  /// Whether reading failed because the file ends inside a segment between two scans, although that is allowed.
+  bool cut_inside_segment() const { return truncated_ && stop_ == Stop::library && jpeg_.input_scan_number > 0; }
+
  private:
   /// Why decoding was left by a jump.
   enum class Stop { library, damaged, truncated, scans, time };
@@ -215,8 +218,24 @@ Result<Picture> JpegReader::read() {
   return picture;
 }
 
+/// Where the last segment begins.
+std::size_t last_marker(Bytes bytes) {
+  const auto is_marker = [](std::uint8_t first, std::uint8_t second) {
+    return first == 0xFF && second != 0 && second != 0xFF && (second & 0xF8) != 0xD0;
+  };
+  std::size_t at = bytes.size() - 2;
+  while (at > 0 && !is_marker(bytes[at], bytes[at + 1])) --at;
+  return at;
+}
+
 }  // namespace
 
-Result<Picture> decode_jpeg(const EncodedPicture& input) { return JpegReader(input).read(); }
+Result<Picture> decode_jpeg(const EncodedPicture& input) {
+  JpegReader reader(input);
+  auto picture = reader.read();
+  if (picture || !reader.cut_inside_segment()) return picture;
+  const std::size_t end = last_marker(input.bytes);
+  return JpegReader({input.bytes.first(end), input.options, input.budget}).read();
+}
 
 }  // namespace florence2

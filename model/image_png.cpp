@@ -88,9 +88,7 @@ class ChunkStream {
       const std::size_t size = kChunkFrame + big32(rest, 0);
       if (size > rest.size()) return give_cut(rest);
       if (kCrc32(rest.subspan(4, size - 8)) != big32(rest, size - 4)) {
-        const std::string type(reinterpret_cast<const char*>(rest.data()) + 4, 4);
-        damage_ = {ErrorCode::data, "chunk " + type + ": checksum wrong at byte " + std::to_string(next_ + size - 4),
-                   ""};
+        damage_ = checksum_error(rest.subspan(4, 4), next_ + size - 4);
         return false;
       }
       next_ += size;
@@ -100,6 +98,13 @@ class ChunkStream {
       }
     }
     return false;
+  }
+
+  static Error checksum_error(Bytes type, std::size_t position) {
+    const bool letters =
+        std::all_of(type.begin(), type.end(), [](int c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; });
+    const std::string name = letters ? "chunk " + std::string(type.begin(), type.end()) : "chunk without a name";
+    return {ErrorCode::data, name + ": checksum wrong at byte " + std::to_string(position), ""};
   }
 
   bool give_cut(Bytes rest) {
@@ -121,6 +126,8 @@ class ChunkStream {
   std::optional<Error> damage_;
 };
 
+using Colour = std::array<std::uint8_t, 3>;
+
 /// From the samples of one scanline to RGB.
 class PixelConverter {
  public:
@@ -138,6 +145,8 @@ class PixelConverter {
   }
 
   bool is_grey16() const { return is_grey16_; }
+  /// Of pixels without data.
+  const Colour& background() const { return levels_[0]; }
 
   /// Writes `count` pixels, `step` pixels apart.
   void convert(std::uint8_t* dst, const std::uint8_t* row, int count, int step) const {
@@ -171,8 +180,8 @@ class PixelConverter {
   bool has_levels_ = false;
   bool is_grey16_ = false;
   int pixel_bytes_ = 0;
-  int channel_bytes_ = 0;                                  ///< from red to green to blue; the high byte comes first
-  std::array<std::array<std::uint8_t, 3>, 256> levels_{};  ///< colour of a sample; black beyond the palette
+  int channel_bytes_ = 0;             ///< from red to green to blue; the high byte comes first
+  std::array<Colour, 256> levels_{};  ///< colour of a sample; black beyond the palette
 };
 
 struct ContextDelete {
@@ -238,6 +247,7 @@ Status PngReader::read_rows(Picture& picture) {
   spng_plte palette{};
   spng_get_plte(context, &palette);
   const PixelConverter converter(header_, palette, input_.options);
+  fill_pixels(picture, converter.background());
   if (converter.is_grey16()) note_grey16(picture, input_.options);
 
   std::vector<std::uint8_t> row(std::size_t{header_.width} * 8 + 1);

@@ -27,7 +27,7 @@ struct Taps {
   std::vector<std::int32_t> weights;  ///< [output][stride]
   std::int64_t stride = 0;
 
-  const std::int32_t* weights_of(int output) const { return weights.data() + output * stride; }
+  const std::int32_t* weights_of(std::int64_t output) const { return weights.data() + output * stride; }
 };
 
 Taps make_taps(int input_size, int output_size) {
@@ -58,45 +58,38 @@ Taps make_taps(int input_size, int output_size) {
 
 std::uint8_t to_byte(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> kFractionBits, 0, 255)); }
 
-/// One row: src [.][3] to dst [outputs][3].
-void resize_row(std::uint8_t* dst, const std::uint8_t* src, const Taps& taps) {
+/// Two rows at once, as the halves of 64-bit numbers: one multiplication serves both, and because every sum fits 32
+/// bits the halves can be told apart again. packed: [.][3], to the rows dst[0] and dst[1] of [outputs][3].
+void resize_row_pair(const std::array<std::uint8_t*, 2>& dst, const std::int64_t* packed, const Taps& taps) {
+  constexpr std::int64_t kHalves = kHalf * ((std::int64_t{1} << 32) + 1);
   const int outputs = static_cast<int>(taps.first.size());
-  for (int output = 0; output < outputs; ++output, dst += 3) {
-    const std::uint8_t* pixel = src + std::ptrdiff_t{3} * taps.first[output];
+  for (std::int64_t output = 0; output < outputs; ++output) {
+    const std::int64_t* pixel = packed + std::int64_t{3} * taps.first[output];
     const std::int32_t* weights = taps.weights_of(output);
-    std::int32_t red = kHalf, green = kHalf, blue = kHalf;
+    std::array<std::int64_t, 3> sums{kHalves, kHalves, kHalves};
     for (int i = 0; i < taps.count[output]; ++i, pixel += 3) {
-      red += pixel[0] * weights[i];
-      green += pixel[1] * weights[i];
-      blue += pixel[2] * weights[i];
+      sums[0] += pixel[0] * weights[i];
+      sums[1] += pixel[1] * weights[i];
+      sums[2] += pixel[2] * weights[i];
     }
-    dst[0] = to_byte(red);
-    dst[1] = to_byte(green);
-    dst[2] = to_byte(blue);
+    for (std::size_t channel = 0; channel < 3; ++channel) {
+      const auto low = static_cast<std::int32_t>(sums[channel]);
+      dst[0][3 * output + channel] = to_byte(low);
+      dst[1][3 * output + channel] = to_byte(static_cast<std::int32_t>((sums[channel] - low) >> 32));
+    }
   }
 }
 
-/// Adds up `count` rows, `stride` bytes apart, in blocks that compilers turn into vector code.
-void sum_rows(std::uint8_t* dst, const std::uint8_t* src, std::ptrdiff_t stride, const std::int32_t* weights, int count,
-              std::int64_t bytes) {
-  constexpr int kBlock = 32;
-  for (std::int64_t begin = 0; begin < bytes; begin += kBlock) {
-    const std::int64_t first = std::min(begin, std::max<std::int64_t>(bytes - kBlock, 0));
-    const int size = static_cast<int>(std::min<std::int64_t>(bytes, kBlock));
-    std::array<std::uint8_t, kBlock> values{};
-    std::array<std::int32_t, kBlock> sums;
-    sums.fill(kHalf);
-    for (int i = 0; i < count; ++i) {
-      const std::uint8_t* row = src + i * stride + first;
-      if (size == kBlock) {
-        for (int j = 0; j < kBlock; ++j) sums[j] += row[j] * weights[i];
-      } else {
-        for (int j = 0; j < size; ++j) sums[j] += row[j] * weights[i];
-      }
-    }
-    for (int j = 0; j < kBlock; ++j) values[j] = to_byte(sums[j]);
-    std::memcpy(dst + first, values.data(), static_cast<std::size_t>(size));
+/// kBytes columns of `count` weighted rows, `stride` bytes apart. The constant lets compilers write vector code.
+template <int kBytes>
+void sum_rows(std::uint8_t* dst, const std::uint8_t* src, std::ptrdiff_t stride, const std::int32_t* weights,
+              int count) {
+  std::array<std::int32_t, kBytes> sums;
+  sums.fill(kHalf);
+  for (int i = 0; i < count; ++i) {
+    for (int j = 0; j < kBytes; ++j) sums[j] += src[i * stride + j] * weights[i];
   }
+  for (int j = 0; j < kBytes; ++j) dst[j] = to_byte(sums[j]);
 }
 
 std::vector<std::uint8_t> copy_rows(const ImageView& source) {
@@ -112,17 +105,30 @@ std::vector<std::uint8_t> resize_width(const ImageView& source, int width) {
   const Taps taps = make_taps(source.width, width);
   const std::size_t row = std::size_t{3} * width;
   std::vector<std::uint8_t> pixels(row * source.height);
-  for (int y = 0; y < source.height; ++y) resize_row(pixels.data() + y * row, source.rgb + y * source.row_bytes, taps);
+  std::vector<std::int64_t> packed(std::size_t{3} * source.width);
+  for (int y = 0; y < source.height; y += 2) {
+    const int other = std::min(y + 1, source.height - 1);
+    const std::uint8_t* low = source.rgb + y * source.row_bytes;
+    const std::uint8_t* high = source.rgb + other * source.row_bytes;
+    for (std::size_t i = 0; i < packed.size(); ++i) packed[i] = low[i] | std::int64_t{high[i]} << 32;
+    resize_row_pair({pixels.data() + y * row, pixels.data() + other * row}, packed.data(), taps);
+  }
   return pixels;
 }
 
 std::vector<std::uint8_t> resize_height(const ImageView& source, int height) {
+  constexpr int kBlock = 32;
   const Taps taps = make_taps(source.height, height);
-  const std::size_t row = std::size_t{3} * source.width;
-  std::vector<std::uint8_t> pixels(row * height);
+  const int row = 3 * source.width;
+  std::vector<std::uint8_t> pixels(std::size_t(row) * height);
   for (int y = 0; y < height; ++y) {
-    sum_rows(pixels.data() + y * row, source.rgb + taps.first[y] * source.row_bytes, source.row_bytes,
-             taps.weights_of(y), taps.count[y], static_cast<std::int64_t>(row));
+    const std::uint8_t* src = source.rgb + taps.first[y] * source.row_bytes;
+    std::uint8_t* dst = pixels.data() + std::int64_t{y} * row;
+    int i = 0;
+    for (; i + kBlock <= row; i += kBlock) {
+      sum_rows<kBlock>(dst + i, src + i, source.row_bytes, taps.weights_of(y), taps.count[y]);
+    }
+    for (; i < row; ++i) sum_rows<1>(dst + i, src + i, source.row_bytes, taps.weights_of(y), taps.count[y]);
   }
   return pixels;
 }

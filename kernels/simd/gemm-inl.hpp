@@ -52,8 +52,10 @@ inline void gemm_tile(const GemmBlock& g, std::int64_t row0) {
     a[i] = g.a + (row0 + i) * g.a_stride;
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) {
-      acc[i][j] = g.accumulate ? load_lanes(g.c + (row0 + i) * g.c_stride + j * F32::kLanes, valid_lanes(g.n, j))
-                               : set1(0.0f);
+      acc[i][j] = set1(0.0f);
+      if (g.start != nullptr) {
+        acc[i][j] = load_lanes(g.start + (row0 + i) * g.start_stride + j * F32::kLanes, valid_lanes(g.n, j));
+      }
     }
   }
   const auto* b = static_cast<const typename Panel::Element*>(g.panel);
