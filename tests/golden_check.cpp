@@ -1,10 +1,10 @@
 #include "tests/golden_check.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
@@ -29,9 +29,9 @@ fs::path cache_folder() {
 /// Runs the maker into a folder of its own and renames it, so that tests may run side by side.
 bool make_checkpoint(const fs::path& folder, const std::string& options) {
   const fs::path script = fs::path(*reference_dir()) / "scripts" / "make_checkpoint.py";
-  const fs::path partial = folder.string() + "." + std::to_string(Random(reinterpret_cast<std::uintptr_t>(&folder) ^
-                                                                         static_cast<std::uint64_t>(getpid()))
-                                                                      .bits());
+  const fs::path partial =
+      folder.string() + "." +
+      std::to_string(Random(reinterpret_cast<std::uintptr_t>(&folder) ^ static_cast<std::uint64_t>(getpid())).bits());
   const std::string command =
       "python3 '" + script.string() + "' '" + partial.string() + "' " + options + " > /dev/null";
   fs::create_directories(folder.parent_path());
@@ -96,9 +96,12 @@ std::optional<std::string> checkpoint(const std::string& size, const std::string
   return std::nullopt;
 }
 
-GoldenCheck::GoldenCheck(const Model& model, const json::Value& golden, const json::Value& precision)
-    : model_(model), golden_(golden), precision_(precision), engine_(model.impl(), default_threads()),
-      runner_(Runner::create(model).value()) {}
+GoldenCheck::GoldenCheck(const Model& model, const json::Value& golden, const json::Value& precision, int threads)
+    : model_(model),
+      golden_(golden),
+      precision_(precision),
+      engine_(model.impl(), threads),
+      runner_(Runner::create(model, {.threads = threads}).value()) {}
 
 void GoldenCheck::run(const std::string& folder) {
   for (const json::Value& golden : *at(golden_, "images").array()) {
@@ -215,9 +218,8 @@ void GoldenCheck::check_run(const json::Value& golden, View<const float> memory)
   DecoderState& decoder = engine_.decoder();
   Context& context = engine_.context();
   decoder.start(context, weights, memory, rules.num_beams, rules.max_new_tokens);
-  const auto result = generate(context, rules, [&](auto tokens, auto parents) {
-    return decoder.step(context, weights, tokens, parents);
-  });
+  const auto result = generate(
+      context, rules, [&](auto tokens, auto parents) { return decoder.step(context, weights, tokens, parents); });
   REQUIRE(result);
   const json::Value& margin = at(golden, "margin");
   const bool decided = margin.is_null() || number_of(margin) > kNearTie;

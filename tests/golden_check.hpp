@@ -24,7 +24,7 @@ std::optional<std::string> checkpoint(const std::string& size, const std::string
 class GoldenCheck {
  public:
   /// `precision`: golden whose "float64_check" bounds the errors; `golden` itself when it has one.
-  GoldenCheck(const Model& model, const json::Value& golden, const json::Value& precision);
+  GoldenCheck(const Model& model, const json::Value& golden, const json::Value& precision, int threads);
 
   /// Everything of all pictures, which lie in `folder`.
   void run(const std::string& folder);

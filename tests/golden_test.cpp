@@ -19,12 +19,13 @@ Model load(const std::string& folder, const std::string& isa = "") {
 }
 
 /// Checks `folder`'s model against a golden of the reference data; `precision` names the golden with the error bounds.
-void check_reference(const std::string& folder, const std::string& name, const std::string& precision) {
+void check_reference(const std::string& folder, const std::string& name, const std::string& precision,
+                     int threads = 1) {
   const std::string goldens = *reference_dir() + "/model/";
   const json::Value golden = load_json(goldens + name + ".json");
   const json::Value bounds = load_json(goldens + precision + ".json");
   const Model model = load(folder);
-  GoldenCheck check(model, golden, bounds);
+  GoldenCheck check(model, golden, bounds, threads);
   check.run(*reference_dir() + "/images");
   WARN(name << ", " << model.info().layout << ", " << model.info().storage << ": " << check.summary());
 }
@@ -32,7 +33,7 @@ void check_reference(const std::string& folder, const std::string& name, const s
 TEST_CASE("the demo model answers as the reference does") {
   const Model model = load(source_dir() + "/weights/demo");
   const json::Value golden = load_json(source_dir() + "/tests/golden/demo.json");
-  GoldenCheck check(model, golden, golden);
+  GoldenCheck check(model, golden, golden, 1);
   check.run(source_dir() + "/weights/demo/images");
   WARN("demo: " << check.summary());
 }
@@ -50,11 +51,13 @@ TEST_CASE("mini-1 at 640x640, where windows need padding") {
 }
 
 TEST_CASE("base-1", "[.slow]") {
-  if (const auto folder = checkpoint("base", "hf", "f32")) check_reference(*folder, "base-1", "base-1");
+  if (const auto folder = checkpoint("base", "hf", "f32"))
+    check_reference(*folder, "base-1", "base-1", default_threads());
 }
 
 TEST_CASE("base-1 in half precision", "[.slow]") {
-  if (const auto folder = checkpoint("base", "hf", "f16")) check_reference(*folder, "base-1-f16", "base-1");
+  if (const auto folder = checkpoint("base", "hf", "f16"))
+    check_reference(*folder, "base-1-f16", "base-1", default_threads());
 }
 
 /// Features of a picture and answers of a few tasks, by both kinds of search.

@@ -59,8 +59,8 @@ const Tensor& TinyTensors::get(const std::string& name, std::initializer_list<st
   return tensors_.emplace(name, std::move(tensor)).first->second;
 }
 
-Result<Linear> TinyTensors::linear(const KernelTable& table, const std::string& name, std::int64_t out,
-                                   std::int64_t in, bool bias) {
+Result<Linear> TinyTensors::linear(const KernelTable& table, const std::string& name, std::int64_t out, std::int64_t in,
+                                   bool bias) {
   Linear linear{PackedMatrix(table, DType::f32, out, in), {}};
   linear.weight.pack_rows(0, out, get(name + ".weight", {out, in}).values.data());
   if (bias) {
@@ -311,9 +311,9 @@ Matrix ReferenceModel::window_attention(const Matrix& x, std::int64_t side, cons
       for (std::int64_t c = 0; c < x.cols; ++c) tokens.at(t, c) = x.at(row * side + column, c);
     }
     const Matrix qkv = linear(tokens, name + ".qkv", 3 * x.cols);
-    const Matrix mixed = linear(attend(columns(qkv, 0, x.cols), columns(qkv, x.cols, x.cols),
-                                       columns(qkv, 2 * x.cols, x.cols), heads),
-                                name + ".proj", x.cols);
+    const Matrix mixed =
+        linear(attend(columns(qkv, 0, x.cols), columns(qkv, x.cols, x.cols), columns(qkv, 2 * x.cols, x.cols), heads),
+               name + ".proj", x.cols);
     for (std::int64_t t = 0; t < tokens.rows; ++t) {
       const std::int64_t token = source[static_cast<std::size_t>(t)];
       for (std::int64_t c = 0; c < x.cols && token >= 0; ++c) y.at(token, c) = mixed.at(t, c);
