@@ -1,4 +1,5 @@
-// f32 panels in plain memory: packing activations on the fly and multiplying by them, for use inside parallel loops.
+// Panels in plain memory: the packed layout itself, and products with activations that are packed on the fly, for use inside
+// parallel loops.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@ std::int64_t panel_floats(int nr, std::int64_t n, std::int64_t k);
 
 /// dst = panels of B from rows of the transpose, src[n, k]; columns beyond n become zero.
 void pack_panels(float* dst, View<const float> src, int nr);
+void pack_panels(std::uint16_t* dst, View<const std::uint16_t> src, int nr);
 
 /// dst = panels of B from src[k, n] itself.
 void pack_panels_transposed(float* dst, View<const float> src, int nr);

@@ -88,9 +88,7 @@ class ChunkStream {
       const std::size_t size = kChunkFrame + big32(rest, 0);
       if (size > rest.size()) return give_cut(rest);
       if (kCrc32(rest.subspan(4, size - 8)) != big32(rest, size - 4)) {
-        const std::string type(reinterpret_cast<const char*>(rest.data()) + 4, 4);
-        damage_ = {ErrorCode::data, "chunk " + type + ": checksum wrong at byte " + std::to_string(next_ + size - 4),
-                   ""};
+        damage_ = checksum_error(rest.subspan(4, 4), next_ + size - 4);
         return false;
       }
       next_ += size;
@@ -100,6 +98,13 @@ class ChunkStream {
       }
     }
     return false;
+  }
+
+  static Error checksum_error(Bytes type, std::size_t position) {
+    const bool letters =
+        std::all_of(type.begin(), type.end(), [](int c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; });
+    const std::string name = letters ? "chunk " + std::string(type.begin(), type.end()) : "chunk without a name";
+    return {ErrorCode::data, name + ": checksum wrong at byte " + std::to_string(position), ""};
   }
 
   bool give_cut(Bytes rest) {

@@ -30,8 +30,9 @@ struct TokenSpan {
 };
 
 /// parse_answer plus a score for every item: exp of the mean log-probability of the tokens that make up its location
-/// tags, as the reference defines it; the label does not enter. `text` is that of the generated tokens, the start token
-/// left out, and `tokens` covers it in order. `kind`, where it is not the task's own, decides how the text is read.
+/// tags, as the reference defines it; the label does not enter. `tokens` covers `text` in order. Both begin with the
+/// start token "</s>", whose log_prob does not count, or with the first generated token. `kind`, where it is not the
+/// task's own, decides how the text is read.
 ///
 /// Compat::ms scores <OD> and <DENSE_REGION_CAPTION> as the reference does, which takes the wrong tokens after text
 /// that belongs to no box (specification, section 11.8); an item whose tokens would lie behind the end gets 0.

@@ -1,6 +1,7 @@
 // The references' parsers, quirks included (specification, sections 11.3 to 11.7).
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "model/parse_found.hpp"

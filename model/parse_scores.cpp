@@ -23,6 +23,11 @@ std::vector<std::size_t> characters_before(std::string_view text) {
   return before;
 }
 
+/// The reference drops the start token, which is the only </s> that can come first.
+std::span<const TokenSpan> generated_tokens(std::string_view text, std::span<const TokenSpan> tokens) {
+  return text.starts_with("</s>") && !tokens.empty() ? tokens.subspan(1) : tokens;
+}
+
 /// The text put together from tokens that were decoded one by one, so that a character of several tokens becomes
 /// several U+FFFD, and the tokens' spans in characters.
 struct RebuiltText {
@@ -56,7 +61,7 @@ float overlap_score(std::span<const TokenSpan> tokens, std::size_t begin, std::s
 }
 
 Findings find_boxes_scored_ms(std::string_view text, std::span<const TokenSpan> tokens, const PixelScale& scale) {
-  const RebuiltText rebuilt = rebuild(text, tokens);
+  const RebuiltText rebuilt = rebuild(text, generated_tokens(text, tokens));
   const CleanText clean = without(rebuilt.text, {"<s>", "</s>", "<pad>"});
   const std::vector<std::size_t> before = characters_before(clean.text);
   Findings findings = find_boxes(clean.text, scale, true, false);

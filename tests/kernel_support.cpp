@@ -106,7 +106,7 @@ TestLinear::TestLinear(const KernelTable& table, const Plain& weight, const std:
     : linear{PackedMatrix(table, dtype, weight.rows, weight.cols), buffer_of(bias)} {
   Plain stored = weight;
   if (dtype == DType::f32) {
-    linear.weight.pack(weight.view());
+    linear.weight.pack_rows(0, weight.rows, weight.values.data());
   } else {
     const std::vector<std::uint16_t> bits = half_bits(weight, dtype);
     linear.weight.pack_rows(0, weight.rows, bits.data());

@@ -44,22 +44,36 @@ void check_gemm_block(const KernelTable& table, GemmEntry entry, DType dtype, st
                       std::int64_t k) {
   Random random(static_cast<std::uint64_t>(m * 10007 + n * 101 + k));
   const auto next = [&] { return small_integer(random); };
-  GuardedMatrix a(m, k, k + 2), c(m, n, n + 3), bias(1, n), residual(m, n, n + 1), b(k, n);
-  a.fill(next), bias.fill(next), residual.fill(next), b.fill(next);
+  GuardedMatrix a(m, k, k + 2), b(k, n), c(m, n, n + 3), start(m, n, n + 4), bias(1, n), residual(m, n, n + 1);
+  for (GuardedMatrix* input : {&a, &b, &start, &bias, &residual}) input->fill(next);
   GuardedBuffer<T> panel(k * table.nr);
   fill_panel(panel, reference::matrix(b), table.nr, dtype);
   const GemmEpilogue epilogue = {bias.view().data, false, residual.view().data, residual.view().stride};
-  GemmBlock block = {c.view().data, n + 3, a.view().data, k + 2, panel.data(), m, n, k, false, nullptr};
-  const Matrix product = reference::matrix(a) * reference::matrix(b);
+  GemmBlock block = {};
+  block.c = c.view().data;
+  block.c_stride = c.view().stride;
+  block.a = a.view().data;
+  block.a_stride = a.view().stride;
+  block.panel = panel.data();
+  block.m = m, block.n = n, block.k = k;
+  Matrix expected = reference::matrix(a) * reference::matrix(b);
   CAPTURE(m, n, k, name_of(dtype));
   (table.*entry)(block);
-  check_equal(c, product);  // c was NaN before: a plain store must not read it
-  block.accumulate = true;
+  check_equal(c, expected);  // c was NaN before: the kernel must not read it
+
+  block.start = start.view().data;
+  block.start_stride = start.view().stride;
+  expected += reference::matrix(start);
   (table.*entry)(block);
-  check_equal(c, 2 * product);
+  check_equal(c, expected);
+
+  block.start = c.view().data;  // sums may be added to in place
+  block.start_stride = c.view().stride;
   block.epilogue = &epilogue;
+  expected += reference::matrix(a) * reference::matrix(b) + reference::matrix(residual) +
+              reference::matrix(bias).replicate(m, 1);
   (table.*entry)(block);
-  check_equal(c, 3 * product + reference::matrix(bias).replicate(m, 1) + reference::matrix(residual));
+  check_equal(c, expected);
   CHECK(c.intact());
 }
 
@@ -337,9 +351,9 @@ TEST_CASE("mlp_block", "[kernels]") {
   const KernelTable& table = *GENERATE(from_range(tested_tables()));
   const std::int64_t m = GENERATE(1, 9, 49, 333);
   const DType dtype = GENERATE(DType::f32, DType::f16);
-  CAPTURE(table.name, m, name_of(dtype));
+  const std::int64_t dim = GENERATE(40, 72);  // fc2 in one block of K, and in two
+  CAPTURE(table.name, m, dim, name_of(dtype));
   Random random(14);
-  const std::int64_t dim = 40;
   const TestNorm norm(random, dim);
   const TestLinear fc1(table, random, dim, 4 * dim, dtype), fc2(table, random, 4 * dim, dim, dtype);
   const Plain input = random_matrix(random, m, dim);
@@ -357,9 +371,9 @@ TEST_CASE("feed_forward_block", "[kernels]") {
   const KernelTable& table = *GENERATE(from_range(tested_tables()));
   const std::int64_t m = GENERATE(1, 3, 70, 333);
   const DType dtype = GENERATE(DType::f32, DType::f16);
-  CAPTURE(table.name, m, name_of(dtype));
+  const std::int64_t dim = GENERATE(40, 72);  // fc2 in one block of K, and in two
+  CAPTURE(table.name, m, dim, name_of(dtype));
   Random random(15);
-  const std::int64_t dim = 40;
   const TestNorm norm(random, dim);
   const TestLinear fc1(table, random, dim, 4 * dim, dtype), fc2(table, random, 4 * dim, dim, dtype);
   const Plain input = random_matrix(random, m, dim);

@@ -71,34 +71,6 @@ TEST_CASE("pack_rows in pieces gives the same as at once", "[kernels]") {
   CHECK(count_wrong(packed, src) == 0);
 }
 
-TEST_CASE("pack and pack_transposed read strided views", "[kernels]") {
-  const int nr = GENERATE(8, 16, 32);
-  test::Random random(4);
-  for (const std::int64_t n : kSizes) {
-    for (const std::int64_t k : kSizes) {
-      INFO("nr " << nr << " n " << n << " k " << k);
-      const std::int64_t stride = k + 5, transposed_stride = n + 3;
-      const std::vector<float> src = random.floats(n * k);
-      // Exactly as long as the view: a read beyond it is a sanitizer's error.
-      std::vector<float> rows(static_cast<std::size_t>((n - 1) * stride + k));
-      std::vector<float> columns(static_cast<std::size_t>((k - 1) * transposed_stride + n));
-      for (std::int64_t i = 0; i < n; ++i) {
-        for (std::int64_t j = 0; j < k; ++j) {
-          const float value = src[static_cast<std::size_t>(i * k + j)];
-          rows[static_cast<std::size_t>(i * stride + j)] = value;
-          columns[static_cast<std::size_t>(j * transposed_stride + i)] = value;
-        }
-      }
-      PackedMatrix packed(table_of(nr), DType::f32, n, k);
-      packed.pack({rows.data(), n, k, stride});
-      CHECK(count_wrong(packed, src) == 0);
-      PackedMatrix transposed(table_of(nr), DType::f32, n, k);
-      transposed.pack_transposed({columns.data(), k, n, transposed_stride});
-      CHECK(count_wrong(transposed, src) == 0);
-    }
-  }
-}
-
 TEST_CASE("unpack_column gives back a row of the weight, widened", "[kernels]") {
   const int nr = GENERATE(8, 16, 32);
   const std::int64_t n = 2 * nr + 5, k = 33;

@@ -220,6 +220,22 @@ Answer scored(Task task, const Tokens& tokens, Compat compat) {
 /// A score is exp of a mean of values read as float32: relative error below 2^-24 * (|log p| <= 32 + 1) * 2.
 void check_score(float score, double wanted) { CHECK(score == Approx(wanted).epsilon(4e-6)); }
 
+/// Answer and scores by the ms rule, checked against `wanted`.
+void check_ms_scores(const json::Value& row, const json::Value& wanted, const Tokens& tokens) {
+  const json::Array& size = *at(row, "size").array();
+  const Task task = *parse_task_name(text_of(at(row, "task")));
+  const Answer answer =
+      parse_answer_scored(AnswerKind::boxes, task, tokens.text, static_cast<int>(test::int_of(size[0])),
+                          static_cast<int>(test::int_of(size[1])), Compat::ms, tokens.spans);
+  const json::Value mine = answer_json(answer, Compat::ms);
+  INFO(json::dump(row) << json::dump(mine));
+  CHECK(same(at(mine, "bboxes"), at(wanted, "bboxes"), false));
+  CHECK(same(at(mine, "labels"), at(wanted, "labels"), false));
+  const json::Array& scores = *at(wanted, "scores").array();
+  REQUIRE(answer.items.size() == scores.size());
+  for (std::size_t i = 0; i < scores.size(); ++i) check_score(answer.items[i].score, test::number_of(scores[i]));
+}
+
 }  // namespace
 
 TEST_CASE("Answers equal the references' on their vectors") {
@@ -325,22 +341,14 @@ TEST_CASE("ms scores equal the reference's on forced decodes") {
     if (wanted == nullptr) continue;
     const std::vector<std::int32_t> ids = test::ids_of(at(row, "ids"));
     const json::Array& log_probs = *at(row, "logprobs").array();
-    Tokens tokens;
+    Tokens with_start = tokens_of({{"</s>", -99.0f}}), tokens;
     for (std::size_t i = 1; i < ids.size(); ++i) {
-      tokens.add(tokenizer->piece(ids[i]), static_cast<float>(test::number_of(log_probs[i - 1])));
+      const auto log_prob = static_cast<float>(test::number_of(log_probs[i - 1]));
+      tokens.add(tokenizer->piece(ids[i]), log_prob);
+      with_start.add(tokenizer->piece(ids[i]), log_prob);
     }
-    const json::Array& size = *at(row, "size").array();
-    const Task task = *parse_task_name(text_of(at(row, "task")));
-    const Answer answer =
-        parse_answer_scored(AnswerKind::boxes, task, tokens.text, static_cast<int>(test::int_of(size[0])),
-                            static_cast<int>(test::int_of(size[1])), Compat::ms, tokens.spans);
-    const json::Value mine = answer_json(answer, Compat::ms);
-    INFO(json::dump(row) << json::dump(mine));
-    CHECK(same(at(mine, "bboxes"), at(*wanted, "bboxes"), false));
-    CHECK(same(at(mine, "labels"), at(*wanted, "labels"), false));
-    const json::Array& scores = *at(*wanted, "scores").array();
-    REQUIRE(answer.items.size() == scores.size());
-    for (std::size_t i = 0; i < scores.size(); ++i) check_score(answer.items[i].score, test::number_of(scores[i]));
+    check_ms_scores(row, *wanted, tokens);
+    check_ms_scores(row, *wanted, with_start);
     ++checked;
   }
   CHECK(checked == 12);

@@ -122,6 +122,24 @@ TEST_CASE("softmax of extremes", "[kernels]") {
   }
 }
 
+TEST_CASE("one NaN in a row is not lost", "[kernels]") {
+  for_each_length([](const KernelTable& table, Random& random, std::int64_t n) {
+    const RandomRow x(random, n), gamma(random, n), beta(random, n);
+    x.data()[n / 3] = std::numeric_limits<float>::quiet_NaN();
+    RandomRow dst(random, n);
+    const auto all_nan = [&](const float* row) {
+      return std::all_of(row, row + n, [](float v) { return std::isnan(v); });
+    };
+    table.layer_norm(dst.data(), x.data(), gamma.data(), beta.data(), n, 1e-5f);
+    CHECK(all_nan(dst.data()));
+    table.gelu(dst.data(), x.data(), n);
+    CHECK(std::isnan(dst.data()[n / 3]));
+    CHECK(std::isnan(table.sum_exp(x.data(), n, 1.0f)));
+    table.softmax(x.data(), n, 1.0f);
+    CHECK(all_nan(x.data()));
+  });
+}
+
 TEST_CASE("max kernel", "[kernels]") {
   for_each_length([](const KernelTable& table, Random& random, std::int64_t n) {
     const RandomRow x(random, n, 1, -2);

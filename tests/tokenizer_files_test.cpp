@@ -71,7 +71,7 @@ TEST_CASE("the smallest vocabulary loads, and the Florence tokens follow its lar
 TEST_CASE("files that differ in form only load alike") {
   const std::function<void(json::Value&)> changes[] = {
       [](json::Value& d) {
-        merges_of(d) = json::Array{json::Array{"h", "e"}};
+        merges_of(d) = json::Array{json::Value(json::Array{"h", "e"})};
       },
       [](json::Value& d) { remove_member(member(d, "model"), "type"); },
       [](json::Value& d) { remove_member(d, "normalizer"); },

@@ -170,16 +170,6 @@ TEST_CASE("the demo tokenizer: what the file says") {
   CHECK_FALSE(tokenizer.is_special(tokenizer.size()));
 }
 
-TEST_CASE("an embedding must have a row for every token") {
-  const Tokenizer tokenizer = load(demo_dir());
-  CHECK(tokenizer.check_rows(1755));
-  CHECK(tokenizer.check_rows(1792));
-  const Status status = tokenizer.check_rows(1754);
-  REQUIRE_FALSE(status);
-  CHECK(status.error().code == ErrorCode::model);
-  CHECK(status.error().text() == "tokenizer.json: token \"<image>\" has id 1754, the embedding has 1754 rows");
-}
-
 TEST_CASE("every text comes back from its ids") {
   const Tokenizer tokenizer = load(demo_dir());
   const std::string texts[] = {"",

@@ -256,19 +256,6 @@ TEST_CASE("Errors use the names of the file's layout", "[weights]") {
   CHECK(reader.linear(table_of(8), "model.language_model.shared", 8, 4, false));
 }
 
-TEST_CASE("Weights of another size than configured are recognised", "[weights]") {
-  const test::TempFolder folder;
-  test::CheckpointFile file;
-  file.add("image_proj_norm.weight", {768}, DType::f16);
-  file.add("image_projection", {1, 1}, DType::f16);
-  const WeightReader reader = open(folder, file);
-  CHECK(reader.check_width(768));
-  const Status status = reader.check_width(1024);
-  REQUIRE_FALSE(status);
-  CHECK(status.error().code == ErrorCode::model);
-  CHECK(status.error().message == "config says large (d_model 1024), weights look like base (768)");
-}
-
 TEST_CASE("NaN and infinity are found where they are, when asked for", "[weights]") {
   const DType dtype = GENERATE(DType::f32, DType::f16, DType::bf16);
   const bool nan = GENERATE(true, false);

@@ -78,15 +78,6 @@ std::optional<std::int32_t> Tokenizer::id_of(std::string_view token) const {
   return id;
 }
 
-Status Tokenizer::check_rows(std::int64_t rows) const {
-  if (size() <= rows) return {};
-  const std::int32_t last = size() - 1;
-  return Error{ErrorCode::model,
-               "token " + quoted_token(vocabulary_->tokens.name(last)) + " has id " + std::to_string(last) +
-                   ", the embedding has " + std::to_string(rows) + " rows",
-               "tokenizer.json"};
-}
-
 std::int32_t Tokenizer::size() const { return vocabulary_->tokens.size(); }
 
 std::int32_t Tokenizer::location_base() const { return vocabulary_->location_base; }

@@ -37,9 +37,7 @@ class Tokenizer {
 
   /// Id of a whole token as it stands in the vocabulary, e.g. "<loc_0>".
   std::optional<std::int32_t> id_of(std::string_view token) const;
-  std::int32_t size() const;  ///< 1 + the largest id
-  /// Error model when an embedding of `rows` rows lacks the row of a token (it may have more).
-  Status check_rows(std::int64_t rows) const;
+  std::int32_t size() const;           ///< 1 + the largest id
   std::int32_t location_base() const;  ///< id of <loc_0>; <loc_999> is 999 further
 
  private:

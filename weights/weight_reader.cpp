@@ -82,10 +82,6 @@ bool known_extra(std::string_view name) {
          name.find("vision_tower.head.") != name.npos;
 }
 
-std::string size_text(std::int64_t d_model) {
-  return d_model == 768 ? "base" : d_model == 1024 ? "large" : "a size of its own";
-}
-
 }  // namespace
 
 Result<WeightReader> WeightReader::open(const std::string& directory, const Options& options) {
@@ -111,13 +107,6 @@ WeightReader::WeightReader(SafetensorsFile file, const Options& options)
        {"image_projection", "vision_tower.convs.0.proj.weight", "language_model.model.shared.weight"}) {
     ms_layout_ |= file_.find(name) != nullptr;
   }
-}
-
-Status WeightReader::check_width(std::int64_t d_model) const {
-  const auto shape = shape_of("model.multi_modal_projector.image_proj_norm.weight");
-  if (shape.size() != 1 || shape[0] == d_model) return {};
-  return damaged("config says " + size_text(d_model) + " (d_model " + std::to_string(d_model) +
-                 "), weights look like " + size_text(shape[0]) + " (" + std::to_string(shape[0]) + ")");
 }
 
 std::span<const std::int64_t> WeightReader::shape_of(std::string_view hf_name) const {

@@ -29,8 +29,6 @@ class WeightReader {
 
   /// Opens directory/model.safetensors. Errors as SafetensorsFile::open.
   static Result<WeightReader> open(const std::string& directory, const Options& options);
-  /// Error when the file is visibly for another width than the configured one ("config says large …").
-  Status check_width(std::int64_t d_model) const;
 
   bool ms_layout() const { return ms_layout_; }
   /// Shape of a tensor, or empty when the file lacks it. `hf_name` as in all calls.
@@ -55,7 +53,8 @@ class WeightReader {
   /// Any tensor widened to f32, row-major.
   Result<Buffer<float>> tensor(std::string_view hf_name, std::initializer_list<std::int64_t> shape);
 
-  /// Names in the file that no call asked for.
+  /// Names in the file that no call asked for, except those that a complete model is known not to need (computed
+  /// tables, copies of the embedding, the classifier of the vision tower's training).
   std::vector<std::string> unused() const;
   std::int64_t parameters() const { return parameters_; }  // elements read so far
   /// "F32", "F16", "BF16" or "mixed", of what was read so far.
