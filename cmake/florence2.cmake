@@ -36,7 +36,7 @@ function(florence2_isa_sources)
     set(file ${PROJECT_SOURCE_DIR}/kernels/isa/${isa}.cpp)
     target_sources(florence2_isa PRIVATE ${file})
     set_source_files_properties(${file} PROPERTIES
-      COMPILE_OPTIONS "${flags_${isa}};-O3;-ffp-contract=off;-fno-lto")
+      COMPILE_OPTIONS "${flags_${isa}};$<$<CONFIG:Release>:-O3>;-ffp-contract=off;-fno-lto")
   endforeach()
   target_link_libraries(florence2_isa PRIVATE florence2_options)
   target_sources(florence2_kernels PRIVATE $<TARGET_OBJECTS:florence2_isa>)
