@@ -36,11 +36,25 @@ function(florence2_isa_sources)
     set(file ${PROJECT_SOURCE_DIR}/kernels/isa/${isa}.cpp)
     target_sources(florence2_isa PRIVATE ${file})
     set_source_files_properties(${file} PROPERTIES
-      COMPILE_OPTIONS "${flags_${isa}};-O3;-ffp-contract=off;-fno-lto")
+      COMPILE_OPTIONS "${flags_${isa}};$<$<CONFIG:Release>:-O3>;-ffp-contract=off;-fno-lto")
   endforeach()
   target_link_libraries(florence2_isa PRIVATE florence2_options)
   target_sources(florence2_kernels PRIVATE $<TARGET_OBJECTS:florence2_isa>)
   if("avx2" IN_LIST isas)
     target_compile_definitions(florence2_kernels PRIVATE FLORENCE2_X86=1)
   endif()
+endfunction()
+
+# florence2_version(target): version and git commit for model/version.cpp. The commit is looked up at every build, in a
+# header of its own, so that a new commit recompiles one file.
+function(florence2_version target)
+  set(header ${PROJECT_BINARY_DIR}/generated/florence2_commit.hpp)
+  add_custom_target(florence2_commit
+    COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${PROJECT_SOURCE_DIR} -DOUTPUT=${header}
+            -P ${PROJECT_SOURCE_DIR}/cmake/write_commit.cmake
+    BYPRODUCTS ${header} VERBATIM)
+  add_dependencies(${target} florence2_commit)
+  target_include_directories(${target} PRIVATE ${PROJECT_BINARY_DIR}/generated)
+  set_property(SOURCE ${PROJECT_SOURCE_DIR}/model/version.cpp TARGET_DIRECTORY ${target} APPEND PROPERTY
+    COMPILE_DEFINITIONS FLORENCE2_VERSION="${PROJECT_VERSION}")
 endfunction()

@@ -9,10 +9,11 @@
 namespace florence2 {
 namespace {
 
-// A [kBlockK][nr] piece of a panel (16 to 32 KiB) stays in L1 while a block of rows of A (kBlockRows x kBlockK, 144 KiB)
-// passes over it from L2.
+// A [kBlockK][nr] piece of a panel (16 to 32 KiB) and the sums it adds to stay in L1 while a block of rows of A, which lies in
+// L2 as a whole (kBlockFloats), passes over it.
 constexpr std::int64_t kBlockK = 256;
 constexpr std::int64_t kBlockRows = 144;
+constexpr std::int64_t kBlockFloats = std::int64_t{1} << 17;
 // Scratch that a row panel of a fused block may fill: most of the smallest L2 we meet (1 MiB).
 constexpr std::int64_t kPanelFloats = std::int64_t{3} << 16;
 
@@ -20,13 +21,16 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; 
 
 /// Cuts `total` into `parts` (or fewer) equal pieces of a multiple of `unit`.
 std::int64_t piece(std::int64_t total, std::int64_t parts, std::int64_t unit) {
-  return std::max(unit, ceil_div(ceil_div(total, parts), unit) * unit);
+  return std::max(unit, ceil_div(ceil_div(total, std::max<std::int64_t>(parts, 1)), unit) * unit);
 }
+
+/// Rows of A that are multiplied together.
+std::int64_t block_rows(std::int64_t depth) { return std::clamp(kBlockFloats / depth, std::int64_t{48}, kBlockRows); }
 
 /// What one panel's products need besides the position of the block.
 struct Product {
   const KernelTable& table;
-  float* widened;  // [kBlockK][nr]
+  float* scratch;  // matmul_scratch: a widened piece of a panel, [kBlockK][nr], and sums, [kBlockRows][nr]
   View<float> dst;
   View<const float> a;
   const Linear& linear;
@@ -57,7 +61,6 @@ GemmBlock block_at(const Product& p, std::int64_t row, std::int64_t rows, std::i
   block.m = rows;
   block.n = std::min<std::int64_t>(p.table.nr, p.linear.out() - n);
   block.k = k;
-  block.accumulate = k0 > 0;
   return block;
 }
 
@@ -75,22 +78,33 @@ void multiply_few_rows(const Product& p, std::int64_t panel_begin, std::int64_t 
   }
 }
 
-/// Many rows: a piece of a panel is widened once, into L1, for a whole block of rows.
+/// Many rows: a piece of a panel is widened once, into L1, for a whole block of rows. Unfinished sums stay in scratch, so that
+/// dst may be the residual.
 void multiply_block(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
                     std::int64_t panel_end) {
   const std::int64_t depth = p.linear.in();
   const std::int64_t step = piece(depth, ceil_div(depth, kBlockK), 1);
-  for (std::int64_t k0 = 0; k0 < depth; k0 += step) {
-    const std::int64_t k = std::min(step, depth - k0);
-    for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
-      GemmBlock block = block_at(p, row, rows, panel, k0, k);
-      const GemmEpilogue epilogue = epilogue_at(p, row, panel * p.table.nr);
-      if (k0 + k == depth) block.epilogue = &epilogue;
-      const DType dtype = p.linear.weight.dtype();
+  const DType dtype = p.linear.weight.dtype();
+  float* const widened = p.scratch;
+  float* const sums = p.scratch + kBlockK * p.table.nr;
+  for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
+    const GemmEpilogue epilogue = epilogue_at(p, row, panel * p.table.nr);
+    for (std::int64_t k0 = 0; k0 < depth; k0 += step) {
+      GemmBlock block = block_at(p, row, rows, panel, k0, std::min(step, depth - k0));
       if (dtype != DType::f32) {
         const auto widen = dtype == DType::f16 ? p.table.widen_f16 : p.table.widen_bf16;
-        widen(p.widened, static_cast<const std::uint16_t*>(block.panel), k * p.table.nr);
-        block.panel = p.widened;
+        widen(widened, static_cast<const std::uint16_t*>(block.panel), block.k * p.table.nr);
+        block.panel = widened;
+      }
+      if (k0 > 0) {
+        block.start = sums;
+        block.start_stride = p.table.nr;
+      }
+      if (k0 + block.k == depth) {
+        block.epilogue = &epilogue;
+      } else {
+        block.c = sums;
+        block.c_stride = p.table.nr;
       }
       p.table.gemm_f32_f32_f32p(block);
     }
@@ -115,15 +129,16 @@ std::int64_t panel_rows(const Context& context, std::int64_t rows, std::int64_t 
 
 }  // namespace
 
-std::int64_t matmul_scratch(const KernelTable& table) { return kBlockK * table.nr; }
+std::int64_t matmul_scratch(const KernelTable& table) { return (kBlockK + kBlockRows) * table.nr; }
 
-void matmul_serial(const KernelTable& table, float* widened, View<float> dst, View<const float> a,
+void matmul_serial(const KernelTable& table, float* scratch, View<float> dst, View<const float> a,
                    const Linear& linear, const MatmulOptions& options) {
   FL_DCHECK(a.cols == linear.in() && dst.cols == linear.out() && a.rows == dst.rows);
   FL_DCHECK(linear.weight.nr() == table.nr);
-  const Product product = {table, widened, dst, a, linear, options};
-  for (std::int64_t row = 0; row < a.rows; row += kBlockRows) {
-    multiply(product, row, std::min(kBlockRows, a.rows - row), 0, linear.weight.panels());
+  const Product product = {table, scratch, dst, a, linear, options};
+  const std::int64_t rows = piece(a.rows, ceil_div(a.rows, block_rows(linear.in())), table.mr);
+  for (std::int64_t row = 0; row < a.rows; row += rows) {
+    multiply(product, row, std::min(rows, a.rows - row), 0, linear.weight.panels());
   }
 }
 
@@ -134,9 +149,11 @@ void matmul(Context& context, View<float> dst, View<const float> a, const Linear
   context.reserve(matmul_scratch(context.table()));
   const std::int64_t panels = linear.weight.panels();
   const int threads = context.threads();
-  const bool by_rows = a.rows >= static_cast<std::int64_t>(threads) * kBlockRows / 2;
-  const std::int64_t row_parts = by_rows ? ceil_div(ceil_div(a.rows, kBlockRows), threads) * threads : 1;
-  const std::int64_t rows = by_rows ? piece(a.rows, row_parts, context.table().mr) : a.rows;
+  // Enough rows are shared out by rows, fewer by panels.
+  const std::int64_t fitting = block_rows(linear.in());
+  const bool by_rows = a.rows >= threads * fitting / 2;
+  const std::int64_t row_parts = ceil_div(ceil_div(a.rows, fitting), by_rows ? threads : 1) * (by_rows ? threads : 1);
+  const std::int64_t rows = piece(a.rows, row_parts, context.table().mr);
   const std::int64_t row_blocks = ceil_div(a.rows, rows);
   const std::int64_t columns = by_rows ? panels : piece(panels, threads, 1);
   const std::int64_t column_blocks = ceil_div(panels, columns);

@@ -34,9 +34,8 @@ struct MatmulOptions {
 void matmul(Context& context, View<float> dst, View<const float> a, const Linear& linear,
             const MatmulOptions& options = {});
 
-/// The same on the calling thread alone, for use inside parallel loops. `widened` is scratch for at least
-/// matmul_scratch(table) floats.
-void matmul_serial(const KernelTable& table, float* widened, View<float> dst, View<const float> a,
+/// The same on the calling thread alone, for use inside parallel loops. `scratch` holds matmul_scratch(table) floats.
+void matmul_serial(const KernelTable& table, float* scratch, View<float> dst, View<const float> a,
                    const Linear& linear, const MatmulOptions& options = {});
 std::int64_t matmul_scratch(const KernelTable& table);
 

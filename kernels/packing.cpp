@@ -1,91 +1,9 @@
 #include "kernels/packing.hpp"
 
-#include <algorithm>
-#include <cstring>
-#include <type_traits>
-
 #include "core/check.hpp"
+#include "kernels/panels.hpp"
 
 namespace florence2 {
-namespace {
-
-/// Bytes of the vectors that the transposition works in: what every x86-64 and AArch64 processor has.
-constexpr int kVectorBytes = 16;
-constexpr int kCacheLine = 64;
-
-template <typename T>
-inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
-
-using HalfVector [[gnu::vector_size(kVectorBytes)]] = std::uint16_t;
-using FloatVector [[gnu::vector_size(kVectorBytes)]] = float;
-
-inline HalfVector interleave_low(HalfVector a, HalfVector b) {
-  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-}
-inline HalfVector interleave_high(HalfVector a, HalfVector b) {
-  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-}
-inline FloatVector interleave_low(FloatVector a, FloatVector b) { return __builtin_shufflevector(a, b, 0, 4, 1, 5); }
-inline FloatVector interleave_high(FloatVector a, FloatVector b) { return __builtin_shufflevector(a, b, 2, 6, 3, 7); }
-
-/// A block of lanes x lanes elements: dst[j][i] = src[i][j], rows `dst_stride` and `src_stride` elements apart.
-/// Interleaving rows i and i + lanes / 2 for all i moves the highest bit of the row index to the lowest bit of the
-/// column index; after log2(lanes) rounds the two indices have changed places.
-template <typename T>
-void transpose_block(T* dst, std::int64_t dst_stride, const T* src, std::int64_t src_stride) {
-  constexpr int lanes = kLanes<T>;
-  using Vector = std::conditional_t<sizeof(T) == 2, HalfVector, FloatVector>;
-  Vector rows[lanes];
-  for (int i = 0; i < lanes; ++i) std::memcpy(&rows[i], src + i * src_stride, kVectorBytes);
-  for (int round = 1; round < lanes; round *= 2) {
-    Vector next[lanes];
-    for (int i = 0; i < lanes / 2; ++i) {
-      next[2 * i] = interleave_low(rows[i], rows[i + lanes / 2]);
-      next[2 * i + 1] = interleave_high(rows[i], rows[i + lanes / 2]);
-    }
-    std::copy_n(next, lanes, rows);
-  }
-  for (int j = 0; j < lanes; ++j) std::memcpy(dst + j * dst_stride, &rows[j], kVectorBytes);
-}
-
-/// Columns [first, last) of a panel, element by element; those from `rows` on are zero.
-template <typename T>
-void pack_columns(T* panel, int nr, const T* src, std::int64_t stride, std::int64_t rows, int first, int last,
-                  std::int64_t k0, std::int64_t k1) {
-  for (std::int64_t k = k0; k < k1; ++k) {
-    for (int r = first; r < last; ++r) panel[k * nr + r] = r < rows ? src[r * stride + k] : T{0};
-  }
-}
-
-/// panel[k][nr] from src[rows][k], rows <= nr. One cache line of each source row at a time, and few rows at a time:
-/// their distance is often a power of two, so that many would compete for the same cache set.
-template <typename T>
-void pack_panel(T* panel, int nr, const T* src, std::int64_t stride, std::int64_t rows, std::int64_t k) {
-  constexpr int lanes = kLanes<T>;
-  constexpr std::int64_t line = kCacheLine / static_cast<std::int64_t>(sizeof(T));
-  const int whole_rows = static_cast<int>(rows / lanes * lanes);
-  const std::int64_t whole_k = k / lanes * lanes;
-  for (std::int64_t k0 = 0; k0 < whole_k; k0 += line) {
-    const std::int64_t k1 = std::min(k0 + line, whole_k);
-    for (int r = 0; r < whole_rows; r += lanes) {
-      for (std::int64_t kk = k0; kk < k1; kk += lanes) {
-        transpose_block(panel + kk * nr + r, nr, src + r * stride + kk, stride);
-      }
-    }
-  }
-  pack_columns(panel, nr, src, stride, rows, 0, whole_rows, whole_k, k);
-  pack_columns(panel, nr, src, stride, rows, whole_rows, nr, 0, k);
-}
-
-template <typename T>
-void pack_panels(std::byte* dst, int nr, const T* src, std::int64_t stride, std::int64_t n, std::int64_t k) {
-  for (std::int64_t first = 0; first < n; first += nr) {
-    pack_panel(reinterpret_cast<T*>(dst) + first * k, nr, src + first * stride, stride,
-               std::min<std::int64_t>(nr, n - first), k);
-  }
-}
-
-}  // namespace
 
 PackedMatrix::PackedMatrix(const KernelTable& table, DType dtype, std::int64_t n, std::int64_t k)
     : n_(n), k_(k), nr_(table.nr), dtype_(dtype) {
@@ -96,30 +14,9 @@ void PackedMatrix::pack_rows(std::int64_t first_n, std::int64_t count, const voi
   FL_DCHECK(first_n % nr_ == 0 && (count % nr_ == 0 || first_n + count == n_));
   std::byte* dst = storage_.data() + first_n * k_ * static_cast<std::int64_t>(size_of(dtype_));
   if (dtype_ == DType::f32) {
-    pack_panels(dst, nr_, static_cast<const float*>(src), k_, count, k_);
+    pack_panels(reinterpret_cast<float*>(dst), {static_cast<const float*>(src), count, k_}, nr_);
   } else {
-    pack_panels(dst, nr_, static_cast<const std::uint16_t*>(src), k_, count, k_);
-  }
-}
-
-void PackedMatrix::pack(View<const float> src) {
-  FL_DCHECK(dtype_ == DType::f32 && src.rows == n_ && src.cols == k_);
-  pack_panels(storage_.data(), nr_, src.data, src.stride, n_, k_);
-}
-
-void PackedMatrix::pack_transposed(View<const float> src) {
-  FL_DCHECK(dtype_ == DType::f32 && src.rows == k_ && src.cols == n_);
-  constexpr int kPiece = 8;  // divides every nr; a copy of fixed size is a few instructions
-  auto* dst = reinterpret_cast<float*>(storage_.data());
-  for (std::int64_t first = 0; first < n_; first += nr_) {
-    const std::int64_t columns = std::min<std::int64_t>(nr_, n_ - first);
-    for (std::int64_t k = 0; k < k_; ++k, dst += nr_) {
-      const float* row = src.row(k) + first;
-      std::int64_t c = 0;
-      for (; c + kPiece <= columns; c += kPiece) std::memcpy(dst + c, row + c, kPiece * sizeof(float));
-      for (; c < columns; ++c) dst[c] = row[c];
-      for (; c < nr_; ++c) dst[c] = 0.0f;
-    }
+    pack_panels(reinterpret_cast<std::uint16_t*>(dst), {static_cast<const std::uint16_t*>(src), count, k_}, nr_);
   }
 }
 

@@ -5,7 +5,6 @@
 
 #include "core/buffer.hpp"
 #include "core/dtype.hpp"
-#include "core/view.hpp"
 #include "kernels/table.hpp"
 
 namespace florence2 {
@@ -36,10 +35,6 @@ class PackedMatrix {
   /// matrix's dtype (the layout of a linear layer's weight, [out, in]). first_n must be a multiple of nr();
   /// a count that is not must end at n(). Disjoint ranges may be packed by different threads.
   void pack_rows(std::int64_t first_n, std::int64_t count, const void* src);
-
-  /// Packs from an f32 view of [n rows, k cols] or, `pack_transposed`, of [k rows, n cols]; dtype must be f32.
-  void pack(View<const float> src);
-  void pack_transposed(View<const float> src);
 
   /// Column n of B (row n of the [out, in] weight) as f32: dst[k].
   void unpack_column(std::int64_t n, float* dst) const;

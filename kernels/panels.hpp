@@ -1,4 +1,5 @@
-// f32 panels in plain memory: packing activations on the fly and multiplying by them, for use inside parallel loops.
+// Panels in plain memory: the packed layout itself, and products with activations that are packed on the fly, for use inside
+// parallel loops.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +14,12 @@ std::int64_t panel_floats(int nr, std::int64_t n, std::int64_t k);
 
 /// dst = panels of B from rows of the transpose, src[n, k]; columns beyond n become zero.
 void pack_panels(float* dst, View<const float> src, int nr);
+void pack_panels(std::uint16_t* dst, View<const std::uint16_t> src, int nr);
 
 /// dst = panels of B from src[k, n] itself.
 void pack_panels_transposed(float* dst, View<const float> src, int nr);
 
 /// dst[m, n] = a[m, k] * B, with n = dst.cols and k = a.cols, on the calling thread.
-void multiply_panels(const KernelTable& table, View<float> dst, View<const float> a, const float* panels,
-                     bool accumulate = false);
+void multiply_panels(const KernelTable& table, View<float> dst, View<const float> a, const float* panels);
 
 }  // namespace florence2

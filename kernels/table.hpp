@@ -17,9 +17,9 @@ struct GemmEpilogue {
   std::int64_t residual_stride;  // elements between rows of residual
 };
 
-/// One block of C[m, n] (+)= A[m, k] * B[k, n] for a single packed panel of B (n <= nr).
-/// All kernels add the products of one element in the order of k, one fused multiply-add each, starting from
-/// zero or from C: the result does not depend on how a product is cut into blocks.
+/// One block of C[m, n] = start + A[m, k] * B[k, n] for a single packed panel of B (n <= nr).
+/// All kernels add the products of one element in the order of k, one fused multiply-add each, to zero or to what
+/// an earlier block left in `start`: the result does not depend on how a product is cut into blocks.
 struct GemmBlock {
   float* c;
   std::int64_t c_stride;
@@ -27,7 +27,8 @@ struct GemmBlock {
   std::int64_t a_stride;
   const void* panel;         // [k][nr], element type by entry; columns from n on are zero
   std::int64_t m, n, k;
-  bool accumulate;           // start from C instead of from zero
+  const float* start;        // [m, n] with start_stride, or nullptr: zero
+  std::int64_t start_stride;
   const GemmEpilogue* epilogue;  // nullptr: store plainly
 };
 

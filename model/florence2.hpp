@@ -81,7 +81,7 @@ using Polygons = std::vector<std::vector<Point>>;
 struct Item {
   std::string label;
   std::variant<Box, Quad, Polygons> shape;
-  float score = 0;  ///< exp of the mean log-probability of the item's tokens, in (0, 1]; 0 where none are known
+  float score = 0;  ///< exp of the mean log-probability of its location tokens, in (0, 1]; 0 where none are known
 };
 
 /// `kind` says what the task asks for; `items` is empty for text.
@@ -264,8 +264,8 @@ class Runner {
 /// Structured answer of decoded model text. Needs no weights. `size`: width and height of the picture.
 Answer parse_answer(Task task, std::string_view text, int width, int height, Compat compat = Compat::none);
 
-/// Prompt text of a task. `input`: text or location tokens. Errors: argument when text is missing or not taken
-/// (Compat::none only; the references accept both).
+/// Prompt text of a task. `input`: text or location tokens. Errors: argument when text is not taken or, for Compat::none
+/// alone, missing or not a region where one is needed (the references accept that).
 Result<std::string> build_prompt(Task task, std::string_view input, Compat compat = Compat::none);
 
 /// The four location tokens of a region in pixels. Error argument: outside the picture or corners out of order.

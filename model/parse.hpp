@@ -11,14 +11,31 @@
 
 namespace florence2 {
 
+/// How text becomes an answer. The default is what an unknown task gets: text.
+struct AnswerRules {
+  AnswerKind kind = AnswerKind::text;
+  bool labelled = true;             ///< a label stands before the locations
+  bool skip_empty_phrases = false;  ///< phrase grounding leaves out pronouns and the like
+};
+AnswerRules answer_rules(Task task);
+
+/// parse_answer by rules instead of a task. Any text is allowed; time is linear in it. Labels of boxes and polygons are
+/// cut at 4,096 bytes.
+Answer parse_by_rules(const AnswerRules& rules, std::string_view text, int width, int height, Compat compat);
+
 /// One generated token as it stands in the decoded text.
 struct TokenSpan {
   std::size_t begin = 0, end = 0;  ///< bytes of the text
   float log_prob = 0;
 };
 
-/// parse_answer plus a score for every item: exp(mean log-probability of the tokens that overlap the item's label and
-/// location tags; for an item that shares its label with others, its own tags alone). `tokens` covers `text` in order.
+/// parse_answer plus a score for every item: exp of the mean log-probability of the tokens that make up its location
+/// tags, as the reference defines it; the label does not enter. `tokens` covers `text` in order. Both begin with the
+/// start token "</s>", whose log_prob does not count, or with the first generated token. `kind`, where it is not the
+/// task's own, decides how the text is read.
+///
+/// Compat::ms scores <OD> and <DENSE_REGION_CAPTION> as the reference does, which takes the wrong tokens after text
+/// that belongs to no box (specification, section 11.8); an item whose tokens would lie behind the end gets 0.
 Answer parse_answer_scored(AnswerKind kind, Task task, std::string_view text, int width, int height, Compat compat,
                            std::span<const TokenSpan> tokens);
 

@@ -17,8 +17,6 @@ inline int location_bin(float coordinate, int size) {
 }
 
 /// Centre of a bin in pixels: (bin + 0.5) * (size / 1000).
-inline float location_centre(float bin, int size) {
-  return (bin + 0.5f) * static_cast<float>(size / 1000.0);
-}
+inline float location_centre(float bin, int size) { return (bin + 0.5f) * static_cast<float>(size / 1000.0); }
 
 }  // namespace florence2

@@ -7,11 +7,14 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/result.hpp"
 
 namespace florence2 {
+
+struct Vocabulary;
 
 class Tokenizer {
  public:
@@ -19,8 +22,8 @@ class Tokenizer {
   /// when the file lacks them. Errors: not_found, permission, model.
   static Result<Tokenizer> load(const std::string& directory);
 
-  /// Ids of `text` with <s> in front and </s> at the end. Added tokens that stand literally in the text become their ids
-  /// (longest match first), as in the reference. Error data: the text is not UTF-8.
+  /// Ids of `text` with <s> in front and </s> at the end. Added tokens that stand literally in the text become their
+  /// ids (longest match first), as in the reference. Error data: the text is not UTF-8.
   Result<std::vector<std::int32_t>> encode(std::string_view text) const;
 
   /// Text of ids; invalid UTF-8 becomes U+FFFD, ids outside the vocabulary are skipped. `skip_special` drops all
@@ -34,12 +37,13 @@ class Tokenizer {
 
   /// Id of a whole token as it stands in the vocabulary, e.g. "<loc_0>".
   std::optional<std::int32_t> id_of(std::string_view token) const;
-  std::int32_t size() const;             ///< 1 + the largest id
-  std::int32_t location_base() const;    ///< id of <loc_0>; <loc_999> is 999 further
+  std::int32_t size() const;           ///< 1 + the largest id
+  std::int32_t location_base() const;  ///< id of <loc_0>; <loc_999> is 999 further
 
  private:
-  struct Data;
-  std::shared_ptr<const Data> data_;
+  explicit Tokenizer(std::shared_ptr<const Vocabulary> vocabulary) : vocabulary_(std::move(vocabulary)) {}
+
+  std::shared_ptr<const Vocabulary> vocabulary_;
 };
 
 }  // namespace florence2

@@ -1,5 +1,5 @@
-// safetensors files: a validated header and reads by name. Nothing is mapped, so a file that shrinks meanwhile is a read
-// error, never a signal.
+// safetensors files: a validated header and reads by name. Nothing is mapped, so a file that shrinks meanwhile is a
+// read error, never a signal.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,8 @@ struct TensorInfo {
 
 class SafetensorsFile {
  public:
-  /// Opens and validates the whole header: length, JSON, dtypes, shapes, and offsets that cover the file without hole or
-  /// overlap. Every failure that robustness.md lists has its own message. Errors: not_found, permission, io, model.
+  /// Opens and validates the whole header: length, JSON, dtypes, shapes, and offsets that cover the file without hole
+  /// or overlap. Every failure that robustness.md lists has its own message. Errors: not_found, permission, io, model.
   static Result<SafetensorsFile> open(const std::string& path);
 
   const std::vector<TensorInfo>& tensors() const { return tensors_; }  // in file order

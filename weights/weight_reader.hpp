@@ -1,5 +1,5 @@
-// WeightReader: the tensors of a checkpoint by their Hugging Face name and expected shape, whichever layout the file has,
-// read straight into the form that the kernels use.
+// WeightReader: the tensors of a checkpoint by their Hugging Face name and expected shape, whichever layout the file
+// has, read straight into the form that the kernels use.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/buffer.hpp"
 #include "core/result.hpp"
 #include "kernels/convolution.hpp"
 #include "kernels/matmul.hpp"
@@ -33,39 +34,59 @@ class WeightReader {
   /// Shape of a tensor, or empty when the file lacks it. `hf_name` as in all calls.
   std::span<const std::int64_t> shape_of(std::string_view hf_name) const;
 
-  /// A linear layer "<name>.weight" [out, in] and, if `bias`, "<name>.bias" [out]. The packed matrix keeps the file's dtype.
-  Result<Linear> linear(const KernelTable& table, std::string_view name, std::int64_t out, std::int64_t in, bool bias = true);
-  /// Several layers of the same input side by side, e.g. q_proj, k_proj, v_proj: outputs in that order. Mixed dtypes widen
-  /// to f32.
-  Result<Linear> linears(const KernelTable& table, std::span<const std::string> names, std::int64_t out, std::int64_t in,
-                         bool bias = true);
+  /// A linear layer "<name>.weight" [out, in] and, if `bias`, "<name>.bias" [out]. The packed matrix keeps the file's
+  /// dtype.
+  Result<Linear> linear(const KernelTable& table, std::string_view name, std::int64_t out, std::int64_t in,
+                        bool bias = true);
+  /// Several layers of the same input side by side, e.g. q_proj, k_proj, v_proj: outputs in that order. Mixed dtypes
+  /// widen to f32.
+  Result<Linear> linears(const KernelTable& table, std::span<const std::string> names, std::int64_t out,
+                         std::int64_t in, bool bias = true);
   /// image_projection: [d, cv] in the hf layout, its transpose in the ms layout; no bias.
   Result<Linear> projection(const KernelTable& table, std::int64_t d, std::int64_t cv);
   /// A convolution weight [out, in, k, k] as a linear layer over patches ordered (ky, kx, in), and its bias.
-  Result<Linear> patch_linear(const KernelTable& table, std::string_view name, std::int64_t out, std::int64_t in, int kernel);
+  Result<Linear> patch_linear(const KernelTable& table, std::string_view name, std::int64_t out, std::int64_t in,
+                              int kernel);
   /// "<name>.weight" [c, 1, 3, 3] as [9][c], and its bias.
   Result<Depthwise> depthwise(std::string_view name, std::int64_t c);
   Result<Norm> norm(std::string_view name, std::int64_t n);
   /// Any tensor widened to f32, row-major.
   Result<Buffer<float>> tensor(std::string_view hf_name, std::initializer_list<std::int64_t> shape);
 
-  /// Names in the file that no call asked for.
+  /// Names in the file that no call asked for, except those that a complete model is known not to need (computed
+  /// tables, copies of the embedding, the classifier of the vision tower's training).
   std::vector<std::string> unused() const;
   std::int64_t parameters() const { return parameters_; }  // elements read so far
   /// "F32", "F16", "BF16" or "mixed", of what was read so far.
   std::string storage() const;
 
  private:
+  /// A tensor of the file in a dtype that we compute with.
+  struct Stored {
+    const TensorInfo* info;
+    DType dtype;
+    std::int64_t elements;
+  };
+
   WeightReader(SafetensorsFile file, const Options& options);
-  /// The tensor, marked used, with its dtype checked; errors name it, what was found and what was expected.
-  Result<const TensorInfo*> expect(std::string_view hf_name, std::span<const std::int64_t> shape);
+  std::string file_name(std::string_view hf_name) const;
+  Error damaged(std::string message) const;
+  /// The tensor, marked used; errors name it, what was found and what was expected.
+  Result<Stored> expect(std::string_view hf_name, std::span<const std::int64_t> shape);
+  /// Elements [first, first + count) into dst as `dtype`, which is the stored one or f32.
+  Status read(const Stored& tensor, std::int64_t first, std::int64_t count, DType dtype, std::byte* dst) const;
+  /// The whole tensor widened to dst.
+  Status read_floats(const Stored& tensor, float* dst) const;
+  /// "<name>.bias" of several layers one after the other.
+  Result<Buffer<float>> biases(std::span<const std::string> names, std::int64_t out);
 
   SafetensorsFile file_;
   Options options_;
   bool ms_layout_ = false;
   std::int64_t parameters_ = 0;
-  std::vector<bool> used_;       // by index in file_.tensors()
-  std::vector<bool> dtype_seen_; // by DType
+  std::vector<bool> used_;                 // by index in file_.tensors()
+  std::vector<bool> dtype_seen_;           // by DType
+  std::vector<Buffer<std::byte>> pieces_;  // one a thread: what is being read and packed
 };
 
 }  // namespace florence2

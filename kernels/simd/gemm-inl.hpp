@@ -35,12 +35,20 @@ inline void store_lanes(float* p, F32 a, std::int64_t lanes) {
   }
 }
 
-/// Bias, GELU and residual on one finished register: row `row` of C, lanes from column `col` on, `lanes` of them valid.
-inline F32 apply_epilogue(F32 x, const GemmEpilogue& e, std::int64_t row, std::int64_t col, std::int64_t lanes) {
-  if (e.bias != nullptr) x = x + load_lanes(e.bias + col, lanes);
-  if (e.gelu) x = gelu(x);
-  if (e.residual != nullptr) x = x + load_lanes(e.residual + row * e.residual_stride + col, lanes);
-  return x;
+/// Bias, GELU and residual on the finished sums tile[rows][kPanelWidth] of rows [row0, row0 + rows), and the store to C.
+[[gnu::noinline]] void finish_tile(const GemmBlock& g, std::int64_t row0, int rows, const float* tile) {
+  const GemmEpilogue& e = *g.epilogue;
+  for (int j = 0; j < kPanelRegisters; ++j) {
+    const std::int64_t lanes = valid_lanes(g.n, j), col = j * F32::kLanes;
+    const F32 bias = e.bias != nullptr ? load_lanes(e.bias + col, lanes) : set1(0.0f);
+    for (int i = 0; i < rows; ++i) {
+      const std::int64_t row = row0 + i;
+      F32 x = load(tile + i * kPanelWidth + col) + bias;
+      if (e.gelu) x = gelu(x);
+      if (e.residual != nullptr) x = x + load_lanes(e.residual + row * e.residual_stride + col, lanes);
+      store_lanes(g.c + row * g.c_stride + col, x, lanes);
+    }
+  }
 }
 
 template <int kRows, typename Panel>
@@ -52,8 +60,10 @@ inline void gemm_tile(const GemmBlock& g, std::int64_t row0) {
     a[i] = g.a + (row0 + i) * g.a_stride;
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) {
-      acc[i][j] = g.accumulate ? load_lanes(g.c + (row0 + i) * g.c_stride + j * F32::kLanes, valid_lanes(g.n, j))
-                               : set1(0.0f);
+      acc[i][j] = set1(0.0f);
+      if (g.start != nullptr) {
+        acc[i][j] = load_lanes(g.start + (row0 + i) * g.start_stride + j * F32::kLanes, valid_lanes(g.n, j));
+      }
     }
   }
   const auto* b = static_cast<const typename Panel::Element*>(g.panel);
@@ -68,16 +78,24 @@ inline void gemm_tile(const GemmBlock& g, std::int64_t row0) {
       for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = fma(x, column[j], acc[i][j]);
     }
   }
+  if (g.epilogue == nullptr) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+      for (int j = 0; j < kPanelRegisters; ++j) {
+        store_lanes(g.c + (row0 + i) * g.c_stride + j * F32::kLanes, acc[i][j], valid_lanes(g.n, j));
+      }
+    }
+    return;
+  }
+  // The epilogue is one loop outside the template: unrolled here it would be most of the code of every tile.
+  float tile[kRows * kPanelWidth];
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
-    for (int j = 0; j < kPanelRegisters; ++j) {
-      const std::int64_t lanes = valid_lanes(g.n, j);
-      const std::int64_t col = j * F32::kLanes;
-      if (g.epilogue != nullptr) acc[i][j] = apply_epilogue(acc[i][j], *g.epilogue, row0 + i, col, lanes);
-      store_lanes(g.c + (row0 + i) * g.c_stride + col, acc[i][j], lanes);
-    }
+    for (int j = 0; j < kPanelRegisters; ++j) store(tile + i * kPanelWidth + j * F32::kLanes, acc[i][j]);
   }
+  finish_tile(g, row0, kRows, tile);
 }
 
 /// The last rows % kMaxRows rows, by a tile of just that height.

@@ -2,7 +2,7 @@
 
 /// e^x, at most 1 ulp or so off; x below -87.3 gives the smallest normal number, above 88.3 the largest power kept finite.
 inline F32 exp(F32 x) {
-  x = min(max(x, set1(-87.3f)), set1(88.3f));
+  x = min(set1(88.3f), max(set1(-87.3f), x));  // in this order a NaN stays one
   const F32 n = round_to_integer(x * set1(1.44269504088896341f));
   // r = x - n ln 2, ln 2 split so that n times the first part is exact.
   F32 r = fma(n, set1(-0.693359375f), x);

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""florence2 against other runtimes, stage by stage, in one alternating run on the same seeded weights.
+
+    python bench/compare.py --work DIR --peers florence2,openvino-f32,openvino-f32-tok --threads 2 --checks
+
+The runtimes, the model graphs and the protocol are those of the peers' benchmark (bench.py in $FLORENCE2_PEERS, by default
+../shared/peers beside the repository); its export.py makes DIR and needs torch, transformers and the runtimes. This file adds one
+contestant, our stage_worker (cmake --preset bench), which reads DIR/base/model.safetensors like everybody else.
+"""
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PEERS = os.environ.get("FLORENCE2_PEERS", os.path.join(os.path.dirname(ROOT), "shared", "peers"))
+WORKER = os.environ.get("FLORENCE2_STAGE_WORKER", os.path.join(ROOT, "build-bench", "bench", "stage_worker"))
+
+
+def load_bench():
+    sys.path.insert(0, PEERS)
+    spec = importlib.util.spec_from_file_location("bench", os.path.join(PEERS, "bench.py"))
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    bench.__file__ = os.path.abspath(__file__)  # its workers are started through this file, so that they know us
+    return bench
+
+
+def contestant(bench):
+    class Florence2(bench.Peer):
+        """Drives stage_worker; inputs travel as files, times come back as JSON."""
+
+        def load(self, stages):
+            self.stages = stages
+            self.process = subprocess.Popen([WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self.dir = tempfile.mkdtemp(prefix="florence2-compare-")
+            self.ask("load", self.W, self.T)
+
+        def ask(self, *words):
+            self.process.stdin.write(" ".join(map(str, words)) + "\n")
+            self.process.stdin.flush()
+            reply = json.loads(self.process.stdout.readline())
+            if "error" in reply:
+                raise RuntimeError(reply["error"])
+            return reply
+
+        def prepare(self):
+            path = os.path.join(self.dir, "pixels.f32")
+            self.ref["pixels"].astype("<f4").tofile(path)
+            self.ask("pixels", path)
+            self.ask("vision", 1)
+            self.ask("prefill", 1, *self.F2.TEXT_IDS)
+
+        def run(self, stage, n):
+            if stage == "vision":
+                return self.ask("vision", n)["ms"]
+            if stage == "prefill":
+                return self.ask("prefill", n, *self.F2.TEXT_IDS)["ms"]
+            if stage.startswith("decode"):
+                return self.ask("decode", stage[-1], bench.T_PAST - n // 2, n)["ms"]
+            raise ValueError(f"no stage {stage}")
+
+        def caption(self, n=20):
+            reply = self.ask("caption", n, *self.F2.TEXT_IDS)
+            return reply["first"] / 1e3, reply["ms"][0] / 1e3
+
+        def check(self):
+            import numpy as np
+            ref = self.ref
+            tokens, logits = (os.path.join(self.dir, name) for name in ("tokens.f32", "logits.f32"))
+            for path in (tokens, logits):
+                open(path, "wb").close()
+            self.ask("vision", 1, tokens)
+            self.ask("prefill", 1, *self.F2.TEXT_IDS)
+            self.ask("forced", logits, self.F2.START, *ref["seq"][:-1])
+
+            def difference(x, y):
+                return dict(rel=float(np.sqrt(((x - y) ** 2).mean() / (y ** 2).mean())), abs=float(abs(x - y).max()))
+            x = np.fromfile(tokens, "<f4").reshape(ref["tokens"].shape)
+            y = np.fromfile(logits, "<f4").reshape(ref["logits"].shape)
+            same = int((y.argmax(1) == ref["logits"].argmax(1)).sum())
+            return dict(vision=difference(x, ref["tokens"]), all=dict(difference(y, ref["logits"]), argmax=same, of=len(y)))
+    return Florence2
+
+
+def main():
+    bench = load_bench()
+    bench.PEERS["florence2"] = (contestant(bench), {})
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--work", required=True, help="folder made by the peers' export.py")
+    p.add_argument("--size", default="base")
+    p.add_argument("--peers", default="florence2,openvino-f32,openvino-f32-tok")
+    p.add_argument("--stages", default="vision,prefill,decode1,decode3")
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--rounds", type=int, default=7)
+    p.add_argument("--warm", type=int, default=2)
+    p.add_argument("--limit-s", type=float, default=540)
+    p.add_argument("--json", help="write all figures to this file")
+    p.add_argument("--checks", action="store_true", help="agreement with the torch fp32 answers first")
+    p.add_argument("--worker", help=argparse.SUPPRESS)
+    a = p.parse_args()
+    a.slow_rounds, a.slow_ms, a.busy_ok, a.rt, a.check, a.cold, a.pause, a.resume = a.rounds, 1e9, False, False, False, False, None, None
+    if a.worker:
+        bench.worker(a)
+    else:
+        bench.main(a)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+// The choice of a kernel table: by the CPU, by name, by $FLORENCE2_ISA.
+#include "kernels/isa.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <string>
+
+#include "tests/kernel_support.hpp"
+
+namespace florence2::test {
+namespace {
+
+/// Sets $FLORENCE2_ISA for a scope.
+class ForcedIsa {
+ public:
+  explicit ForcedIsa(const std::string& name) {
+    if (const char* value = std::getenv(kVariable)) before_ = value;
+    setenv(kVariable, name.c_str(), 1);
+  }
+  ~ForcedIsa() {
+    if (before_.empty()) {
+      unsetenv(kVariable);
+    } else {
+      setenv(kVariable, before_.c_str(), 1);
+    }
+  }
+
+ private:
+  static constexpr const char* kVariable = "FLORENCE2_ISA";
+  std::string before_;
+};
+
+std::string available_names() {
+  std::string names;
+  for (const KernelTable* table : available_tables()) names += (names.empty() ? "" : ", ") + std::string(table->name);
+  return names;
+}
+
+bool available(std::string_view name) {
+  const auto tables = available_tables();
+  return std::any_of(tables.begin(), tables.end(), [&](const KernelTable* table) { return name == table->name; });
+}
+
+TEST_CASE("the forced table is the one in use", "[kernels]") {
+  for (const KernelTable* table : available_tables()) {
+    const ForcedIsa forced(table->name);
+    const auto active = active_table();
+    REQUIRE(active);
+    CHECK(*active == table);
+  }
+}
+
+TEST_CASE("without a forced table the fastest is in use", "[kernels]") {
+  const ForcedIsa forced("");
+  const auto active = active_table();
+  REQUIRE(active);
+  CHECK(*active == available_tables().back());
+}
+
+TEST_CASE("unknown and absent tables are errors", "[kernels]") {
+  for (const std::string name : {"avx1024", "AVX2", "scalar ", "avx"}) {
+    const ForcedIsa forced(name);
+    const auto active = active_table();
+    REQUIRE_FALSE(active);
+    CHECK(active.error().code == ErrorCode::argument);
+    CHECK(active.error().text() ==
+          "FLORENCE2_ISA: unknown instruction set \"" + name + "\"; available: " + available_names());
+  }
+  for (const std::string_view name : built_tables()) {
+    if (available(name)) continue;
+    const auto table = table_named(name);
+    REQUIRE_FALSE(table);
+    CHECK(table.error().code == ErrorCode::argument);
+    CHECK(table.error().text() == "FLORENCE2_ISA: this CPU lacks instruction set \"" + std::string(name) +
+                                      "\"; available: " + available_names());
+  }
+}
+
+TEST_CASE("the scalar table comes first and needs nothing", "[kernels]") {
+  REQUIRE_FALSE(available_tables().empty());
+  CHECK(std::string(available_tables().front()->name) == "scalar");
+  CHECK(available_tables().front()->features == 0);
+  CHECK(built_tables().front() == "scalar");
+}
+
+TEST_CASE("tables are complete and have the tile the blocking expects", "[kernels]") {
+  for (const KernelTable* t : tested_tables()) {
+    CAPTURE(t->name);
+    CHECK((t->gemm_f32_f32_f32p && t->gemm_f32_f32_f16p && t->gemm_f32_f32_bf16p && t->widen_f16 && t->widen_bf16));
+    CHECK((t->layer_norm && t->softmax && t->max && t->sum_exp && t->gelu && t->add && t->dot && t->axpy));
+    CHECK(t->depthwise3x3_row != nullptr);
+    CHECK(t->nr % 8 == 0);    // packing copies 8 elements at a time
+    CHECK(144 % t->mr == 0);  // a block of rows is whole tiles
+    CHECK((t->features & ~cpu_features()) == 0);
+  }
+}
+
+#if defined(__x86_64__)
+TEST_CASE("detection agrees with the compiler's", "[kernels]") {
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  CHECK(((cpu_features() & cpu_feature::kAvx2) != 0) == avx2);
+  CHECK(((cpu_features() & cpu_feature::kAvx512) != 0) == avx512);
+}
+#endif
+
+TEST_CASE("the emulated avx512 table is tested wherever it can run", "[kernels]") {
+  const auto& tables = tested_tables();
+  const bool emulated = std::any_of(tables.begin(), tables.end(), [](const KernelTable* table) {
+    return std::string(table->name) == "avx512-emulated";
+  });
+  if (!emulated) WARN("avx512 is not emulated here: no SIMDe at build time, or no AVX2");
+  CHECK(tables.size() == available_tables().size() + (emulated ? 1 : 0));
+}
+
+}  // namespace
+}  // namespace florence2::test

@@ -1,0 +1,115 @@
+// Packed matrices against the definition of their layout: element (k, n) lies in panel n / nr at [k][n % nr].
+#include "kernels/packing.hpp"
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <vector>
+
+#include "tests/support.hpp"
+
+namespace florence2 {
+namespace {
+
+KernelTable table_of(int nr) {
+  KernelTable table{};
+  table.nr = nr;
+  return table;
+}
+
+/// Counts the elements of `packed` that differ from src[n][k], padding included.
+template <typename T>
+int count_wrong(const PackedMatrix& packed, const std::vector<T>& src) {
+  int wrong = 0;
+  for (std::int64_t p = 0; p < packed.panels(); ++p) {
+    for (std::int64_t k = 0; k < packed.k(); ++k) {
+      std::vector<T> row(static_cast<std::size_t>(packed.nr()));
+      std::memcpy(row.data(), packed.panel(p, k), row.size() * sizeof(T));
+      for (int c = 0; c < packed.nr(); ++c) {
+        const std::int64_t n = p * packed.nr() + c;
+        const T expected = n < packed.n() ? src[static_cast<std::size_t>(n * packed.k() + k)] : T{0};
+        if (row[static_cast<std::size_t>(c)] != expected) ++wrong;
+      }
+    }
+  }
+  return wrong;
+}
+
+const std::vector<std::int64_t> kSizes = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 97, 147};
+
+TEST_CASE("pack_rows puts every element of every shape in its place", "[kernels]") {
+  const int nr = GENERATE(8, 16, 32);
+  const KernelTable table = table_of(nr);
+  test::Random random(2);
+  for (const std::int64_t n : kSizes) {
+    for (const std::int64_t k : kSizes) {
+      INFO("nr " << nr << " n " << n << " k " << k);
+      const std::vector<float> wide = random.floats(n * k);
+      PackedMatrix packed(table, DType::f32, n, k);
+      std::memset(const_cast<std::byte*>(packed.panel(0)), 0xFF, static_cast<std::size_t>(packed.bytes()));
+      packed.pack_rows(0, n, wide.data());
+      CHECK(count_wrong(packed, wide) == 0);
+
+      std::vector<std::uint16_t> half(wide.size());
+      for (std::uint16_t& value : half) value = static_cast<std::uint16_t>(random.bits());
+      PackedMatrix narrow(table, DType::bf16, n, k);
+      std::memset(const_cast<std::byte*>(narrow.panel(0)), 0xFF, static_cast<std::size_t>(narrow.bytes()));
+      narrow.pack_rows(0, n, half.data());
+      CHECK(count_wrong(narrow, half) == 0);
+    }
+  }
+}
+
+TEST_CASE("pack_rows in pieces gives the same as at once", "[kernels]") {
+  const int nr = GENERATE(8, 16, 32);
+  const std::int64_t n = 5 * nr + 3, k = 70;
+  test::Random random(3);
+  const std::vector<float> src = random.floats(n * k);
+  PackedMatrix packed(table_of(nr), DType::f32, n, k);
+  for (std::int64_t first = 0; first < n; first += 2 * nr) {
+    packed.pack_rows(first, std::min<std::int64_t>(2 * nr, n - first), src.data() + first * k);
+  }
+  CHECK(count_wrong(packed, src) == 0);
+}
+
+TEST_CASE("unpack_column gives back a row of the weight, widened", "[kernels]") {
+  const int nr = GENERATE(8, 16, 32);
+  const std::int64_t n = 2 * nr + 5, k = 33;
+  test::Random random(5);
+  std::vector<float> column(static_cast<std::size_t>(k));
+
+  const std::vector<float> wide = random.floats(n * k);
+  PackedMatrix packed(table_of(nr), DType::f32, n, k);
+  packed.pack_rows(0, n, wide.data());
+  std::vector<std::uint16_t> half(wide.size());
+  for (std::uint16_t& value : half) value = static_cast<std::uint16_t>(random.bits() & 0xBFFF);  // no NaN
+  PackedMatrix f16(table_of(nr), DType::f16, n, k), bf16(table_of(nr), DType::bf16, n, k);
+  f16.pack_rows(0, n, half.data());
+  bf16.pack_rows(0, n, half.data());
+
+  int wrong = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto at = [&](const auto& values, std::int64_t j) { return values[static_cast<std::size_t>(i * k + j)]; };
+    packed.unpack_column(i, column.data());
+    for (std::int64_t j = 0; j < k; ++j) wrong += column[static_cast<std::size_t>(j)] != at(wide, j);
+    f16.unpack_column(i, column.data());
+    for (std::int64_t j = 0; j < k; ++j) wrong += column[static_cast<std::size_t>(j)] != f16_to_f32(at(half, j));
+    bf16.unpack_column(i, column.data());
+    for (std::int64_t j = 0; j < k; ++j) wrong += column[static_cast<std::size_t>(j)] != bf16_to_f32(at(half, j));
+  }
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("A packed matrix knows its shape", "[kernels]") {
+  CHECK(PackedMatrix().empty());
+  const PackedMatrix packed(table_of(16), DType::f16, 17, 3);
+  CHECK(packed.n() == 17);
+  CHECK(packed.k() == 3);
+  CHECK(packed.nr() == 16);
+  CHECK(packed.panels() == 2);
+  CHECK(packed.bytes() == 2 * 16 * 3 * 2);
+  CHECK(packed.panel(1, 2) - packed.panel(0) == (16 * 3 + 16 * 2) * 2);
+  CHECK(packed.dtype() == DType::f16);
+}
+
+}  // namespace
+}  // namespace florence2

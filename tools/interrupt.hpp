@@ -1,0 +1,12 @@
+// Signals: the first INT, TERM or HUP asks for a stop after the current step, the second ends the process at once.
+#pragma once
+
+namespace florence2 {
+
+/// Makes writes report closed pipes and file size limits instead of ending the process.
+void ignore_write_signals();
+void catch_interrupts();
+/// The signal that asked for a stop, or 0.
+int interrupt_signal();
+
+}  // namespace florence2

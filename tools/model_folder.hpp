@@ -1,0 +1,14 @@
+// Which checkpoint to use.
+#pragma once
+
+#include <string>
+
+#include "core/result.hpp"
+
+namespace florence2 {
+
+/// `named` (-m) if not empty, else $FLORENCE2_MODEL, else the demo checkpoint that ships with the program, which is
+/// then said on standard error unless `quiet`. Error not_found when there is none.
+Result<std::string> find_model(const std::string& named, bool quiet);
+
+}  // namespace florence2

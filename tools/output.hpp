@@ -1,0 +1,39 @@
+// Where answers go: standard output, or a file that appears under its name only when it is complete.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/result.hpp"
+
+namespace florence2 {
+
+class Output {
+ public:
+  /// Empty or "-": standard output. Devices and pipes are written directly; a regular file is written beside its final
+  /// name and renamed by commit(). Error cannot_create.
+  static Result<Output> open(const std::string& path);
+
+  Output(Output&& other) noexcept;
+  Output& operator=(Output&&) = delete;
+  /// Without commit() a regular file is left as it was before.
+  ~Output();
+
+  /// Errors: io; cancelled when the reader of a pipe went away, which is no failure.
+  Status write(std::string_view bytes);
+  Status commit();
+  bool is_terminal() const;
+
+ private:
+  Output(int descriptor, std::string path, std::string temporary);
+  Error failure(int error) const;
+
+  int descriptor_ = -1;
+  std::string path_;       ///< for messages and as the final name
+  std::string temporary_;  ///< empty when written directly
+};
+
+/// Writes a whole file. Errors as Output.
+Status write_file(const std::string& path, std::string_view bytes);
+
+}  // namespace florence2

@@ -1,0 +1,24 @@
+// The JSON objects of `florence2 run` (docs: README, "JSON").
+#pragma once
+
+#include <string>
+
+#include "core/json.hpp"
+#include "model/florence2.hpp"
+#include "tools/run_settings.hpp"
+
+namespace florence2 {
+
+/// What the records of one picture have in common.
+struct PictureFacts {
+  std::string name;
+  int width = 0, height = 0;
+  int frames = 1;
+  double decode_ms = 0;
+  Timings encode;
+};
+
+json::Value answer_record(const PictureFacts& picture, const Job& job, const TaskResult& result, Compat compat);
+json::Value failure_record(const std::string& image, const Job& job, const Error& error);
+
+}  // namespace florence2

@@ -1,0 +1,306 @@
+#include "weights/weight_reader.hpp"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "kernels/parallel.hpp"
+#include "weights/stored_values.hpp"
+
+namespace florence2 {
+namespace {
+
+/// What a thread reads and packs at a time: fits L2 and is large enough for a system call.
+constexpr std::int64_t kChunkBytes = std::int64_t{128} << 10;
+
+std::optional<DType> dtype_named(std::string_view name) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    if (name_of(dtype) == name) return dtype;
+  }
+  return std::nullopt;
+}
+
+std::string shape_text(std::span<const std::int64_t> shape) {
+  std::string text;
+  for (const std::int64_t extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
+  return "[" + text + "]";
+}
+
+/// The files of a folder, for people who gave the wrong one.
+std::string listing(const std::string& directory) {
+  constexpr std::size_t kMost = 12;
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    names.push_back(entry->path().filename().string());
+  }
+  if (names.empty()) return error ? "no such folder" : "nothing";
+  std::sort(names.begin(), names.end());
+  std::string text = names[0];
+  for (std::size_t i = 1; i < std::min(names.size(), kMost); ++i) text += ", " + names[i];
+  return names.size() > kMost ? text + ", …" : text;
+}
+
+/// Calls body(first, count, thread) for pieces of [0, total). Returns the error of the lowest piece that failed.
+template <typename Body>
+Status parallel_pieces(int threads, std::int64_t total, std::int64_t piece, const Body& body) {
+  std::vector<Status> status(static_cast<std::size_t>(threads));
+  parallel_for(threads, (total + piece - 1) / piece, [&](std::int64_t index, int thread) {
+    Status& mine = status[static_cast<std::size_t>(thread)];
+    const std::int64_t first = index * piece;
+    if (mine) mine = body(first, std::min(piece, total - first), thread);
+  });
+  for (Status& one : status) FL_TRY(std::move(one));
+  return {};
+}
+
+/// Packs a matrix whose rows fill(first, count, dst, thread) provides in the matrix's own element type.
+template <typename Fill>
+Status pack_pieces(PackedMatrix& packed, std::vector<Buffer<std::byte>>& pieces, const Fill& fill) {
+  const std::int64_t row_bytes = packed.k() * static_cast<std::int64_t>(size_of(packed.dtype()));
+  const std::int64_t panels = std::max<std::int64_t>(1, kChunkBytes / (row_bytes * packed.nr()));
+  const std::int64_t rows = panels * packed.nr();
+  for (Buffer<std::byte>& piece : pieces) piece.ensure(rows * row_bytes);
+  return parallel_pieces(static_cast<int>(pieces.size()), packed.n(), rows,
+                         [&](std::int64_t first, std::int64_t count, int thread) -> Status {
+                           std::byte* piece = pieces[static_cast<std::size_t>(thread)].data();
+                           FL_TRY(fill(first, count, piece, thread));
+                           packed.pack_rows(first, count, piece);
+                           return {};
+                         });
+}
+
+/// Tensors that a complete model does not need: tables that are computed, zeros, copies of the embedding, and the
+/// classifier of the vision tower's training.
+bool known_extra(std::string_view name) {
+  return name.ends_with("pos_idx_to_embed") || name.ends_with("final_logits_bias") ||
+         name.ends_with(".embed_tokens.weight") || name.find("vision_tower.norms.") != name.npos ||
+         name.find("vision_tower.head.") != name.npos;
+}
+
+}  // namespace
+
+Result<WeightReader> WeightReader::open(const std::string& directory, const Options& options) {
+  auto file = SafetensorsFile::open(directory + "/model.safetensors");
+  if (!file) {
+    Error error = std::move(file).error();
+    if (error.message == "no such file") {
+      error.message +=
+          "; a model folder needs model.safetensors, config.json, tokenizer.json; found: " + listing(directory);
+    }
+    return error;
+  }
+  return WeightReader(std::move(*file), options);
+}
+
+WeightReader::WeightReader(SafetensorsFile file, const Options& options)
+    : file_(std::move(file)),
+      options_(options),
+      used_(file_.tensors().size()),
+      dtype_seen_(3),
+      pieces_(static_cast<std::size_t>(std::max(options.threads, 1))) {
+  for (const char* name :
+       {"image_projection", "vision_tower.convs.0.proj.weight", "language_model.model.shared.weight"}) {
+    ms_layout_ |= file_.find(name) != nullptr;
+  }
+}
+
+std::span<const std::int64_t> WeightReader::shape_of(std::string_view hf_name) const {
+  const TensorInfo* info = file_.find(file_name(hf_name));
+  if (info == nullptr) return {};
+  return info->shape;
+}
+
+Result<Linear> WeightReader::linear(const KernelTable& table, std::string_view name, std::int64_t out, std::int64_t in,
+                                    bool bias) {
+  const std::string names[] = {std::string(name)};
+  return linears(table, names, out, in, bias);
+}
+
+Result<Linear> WeightReader::linears(const KernelTable& table, std::span<const std::string> names, std::int64_t out,
+                                     std::int64_t in, bool bias) {
+  std::vector<Stored> parts;
+  for (const std::string& name : names) {
+    FL_ASSIGN(const Stored part, expect(name + ".weight", std::array{out, in}));
+    parts.push_back(part);
+  }
+  const DType first_dtype = parts[0].dtype;
+  const bool same = std::all_of(parts.begin(), parts.end(), [&](const Stored& p) { return p.dtype == first_dtype; });
+  const DType dtype = same ? first_dtype : DType::f32;
+
+  Linear linear;
+  linear.weight = PackedMatrix(table, dtype, out * static_cast<std::int64_t>(parts.size()), in);
+  FL_TRY(pack_pieces(linear.weight, pieces_, [&](std::int64_t row, std::int64_t count, std::byte* dst, int) -> Status {
+    while (count > 0) {  // a piece may reach over the end of a part
+      const std::int64_t part_row = row % out;
+      const std::int64_t rows = std::min(count, out - part_row);
+      FL_TRY(read(parts[static_cast<std::size_t>(row / out)], part_row * in, rows * in, dtype, dst));
+      dst += rows * in * static_cast<std::int64_t>(size_of(dtype));
+      row += rows;
+      count -= rows;
+    }
+    return {};
+  }));
+  if (bias) {
+    FL_ASSIGN(linear.bias, biases(names, out));
+  }
+  return linear;
+}
+
+Result<Linear> WeightReader::projection(const KernelTable& table, std::int64_t d, std::int64_t cv) {
+  const std::string name = "model.multi_modal_projector.image_projection";
+  if (!ms_layout_) return linear(table, name, d, cv, false);
+  FL_ASSIGN(const Stored tensor, expect(name + ".weight", std::array{cv, d}));
+  const auto size = static_cast<std::int64_t>(size_of(tensor.dtype));
+  Buffer<std::byte> stored(tensor.elements * size);  // its rows are our columns: all are needed for each piece
+  FL_TRY(read(tensor, 0, tensor.elements, tensor.dtype, stored.data()));
+  Linear linear;
+  linear.weight = PackedMatrix(table, tensor.dtype, d, cv);
+  FL_TRY(pack_pieces(linear.weight, pieces_, [&](std::int64_t row, std::int64_t count, std::byte* dst, int) -> Status {
+    transpose_values(tensor.dtype, dst, cv, stored.data() + row * size, d, cv, count);
+    return {};
+  }));
+  return linear;
+}
+
+Result<Linear> WeightReader::patch_linear(const KernelTable& table, std::string_view name, std::int64_t out,
+                                          std::int64_t in, int kernel) {
+  const std::string names[] = {std::string(name)};
+  FL_ASSIGN(const Stored tensor, expect(names[0] + ".weight", std::array<std::int64_t, 4>{out, in, kernel, kernel}));
+  const std::int64_t taps = std::int64_t{kernel} * kernel;
+  const std::int64_t row_elements = in * taps;
+  const std::int64_t row_bytes = row_elements * static_cast<std::int64_t>(size_of(tensor.dtype));
+  std::vector<Buffer<std::byte>> rows(pieces_.size());  // one stored row a thread
+  for (Buffer<std::byte>& row : rows) row.ensure(row_bytes);
+
+  Linear linear;
+  linear.weight = PackedMatrix(table, tensor.dtype, out, row_elements);
+  FL_TRY(pack_pieces(linear.weight, pieces_,
+                     [&](std::int64_t first, std::int64_t count, std::byte* dst, int thread) -> Status {
+                       std::byte* stored = rows[static_cast<std::size_t>(thread)].data();
+                       for (std::int64_t row = first; row < first + count; ++row, dst += row_bytes) {
+                         FL_TRY(read(tensor, row * row_elements, row_elements, tensor.dtype, stored));
+                         transpose_values(tensor.dtype, dst, in, stored, taps, in, taps);
+                       }
+                       return {};
+                     }));
+  FL_ASSIGN(linear.bias, biases(names, out));
+  return linear;
+}
+
+Result<Depthwise> WeightReader::depthwise(std::string_view name, std::int64_t c) {
+  constexpr std::int64_t kTaps = 9;
+  FL_ASSIGN(const Buffer<float> stored, tensor(std::string(name) + ".weight", {c, 1, 3, 3}));
+  Depthwise result;
+  result.weight = Buffer<float>(kTaps * c);
+  for (std::int64_t channel = 0; channel < c; ++channel) {
+    for (std::int64_t tap = 0; tap < kTaps; ++tap) result.weight[tap * c + channel] = stored[channel * kTaps + tap];
+  }
+  FL_ASSIGN(result.bias, tensor(std::string(name) + ".bias", {c}));
+  return result;
+}
+
+Result<Norm> WeightReader::norm(std::string_view name, std::int64_t n) {
+  Norm norm;
+  FL_ASSIGN(norm.gamma, tensor(std::string(name) + ".weight", {n}));
+  FL_ASSIGN(norm.beta, tensor(std::string(name) + ".bias", {n}));
+  return norm;
+}
+
+Result<Buffer<float>> WeightReader::tensor(std::string_view hf_name, std::initializer_list<std::int64_t> shape) {
+  FL_ASSIGN(const Stored stored, expect(hf_name, shape));
+  Buffer<float> values(stored.elements);
+  FL_TRY(read_floats(stored, values.data()));
+  return values;
+}
+
+std::vector<std::string> WeightReader::unused() const {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < used_.size(); ++i) {
+    const std::string& name = file_.tensors()[i].name;
+    if (!used_[i] && !known_extra(name)) names.push_back(name);
+  }
+  return names;
+}
+
+std::string WeightReader::storage() const {
+  std::string_view storage;
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    if (!dtype_seen_[static_cast<std::size_t>(dtype)]) continue;
+    if (!storage.empty()) return "mixed";
+    storage = name_of(dtype);
+  }
+  return std::string(storage);
+}
+
+std::string WeightReader::file_name(std::string_view hf_name) const {
+  return ms_layout_ ? ms_name(hf_name) : std::string(hf_name);
+}
+
+Error WeightReader::damaged(std::string message) const {
+  return {ErrorCode::model, std::move(message), file_.file().path()};
+}
+
+Result<WeightReader::Stored> WeightReader::expect(std::string_view hf_name, std::span<const std::int64_t> shape) {
+  const std::string name = file_name(hf_name);
+  const TensorInfo* info = file_.find(name);
+  if (info == nullptr) {
+    return damaged("tensor \"" + name + "\" is missing (the file holds " + std::to_string(used_.size()) +
+                   " others); is this Florence-2?");
+  }
+  const std::optional<DType> dtype = dtype_named(info->dtype);
+  if (!dtype) return damaged("tensor \"" + name + "\" has dtype " + info->dtype + "; supported: F32, F16, BF16");
+  if (!std::ranges::equal(info->shape, shape)) {
+    return damaged("tensor \"" + name + "\" is " + shape_text(info->shape) + ", config.json implies " +
+                   shape_text(shape));
+  }
+  const std::int64_t elements = info->bytes / static_cast<std::int64_t>(size_of(*dtype));
+  const auto index = static_cast<std::size_t>(info - file_.tensors().data());
+  if (!used_[index]) parameters_ += elements;
+  used_[index] = true;
+  dtype_seen_[static_cast<std::size_t>(*dtype)] = true;
+  return Stored{info, *dtype, elements};
+}
+
+Status WeightReader::read(const Stored& tensor, std::int64_t first, std::int64_t count, DType dtype,
+                          std::byte* dst) const {
+  const auto stored_size = static_cast<std::int64_t>(size_of(tensor.dtype));
+  const bool widen = dtype != tensor.dtype;
+  // A value to be widened is read into the second half of the memory that it will fill.
+  std::byte* stored = widen ? dst + count * stored_size : dst;
+  FL_TRY(file_.file().read(tensor.info->offset + first * stored_size,
+                           {stored, static_cast<std::size_t>(count * stored_size)}));
+  if (options_.check_values) {
+    if (const auto bad = find_not_finite(tensor.dtype, stored, count)) {
+      return damaged("tensor \"" + tensor.info->name + "\": " + (bad->nan ? "NaN" : "infinity") + " at element " +
+                     std::to_string(first + bad->index));
+    }
+  }
+  if (widen) widen_in_place(reinterpret_cast<float*>(dst), tensor.dtype, count);
+  return {};
+}
+
+Status WeightReader::read_floats(const Stored& tensor, float* dst) const {
+  constexpr std::int64_t kPiece = kChunkBytes / static_cast<std::int64_t>(sizeof(float));
+  return parallel_pieces(static_cast<int>(pieces_.size()), tensor.elements, kPiece,
+                         [&](std::int64_t first, std::int64_t count, int) -> Status {
+                           return read(tensor, first, count, DType::f32, reinterpret_cast<std::byte*>(dst + first));
+                         });
+}
+
+Result<Buffer<float>> WeightReader::biases(std::span<const std::string> names, std::int64_t out) {
+  Buffer<float> values(out * static_cast<std::int64_t>(names.size()));
+  float* dst = values.data();
+  for (const std::string& name : names) {
+    FL_ASSIGN(const Stored bias, expect(name + ".bias", std::array{out}));
+    FL_TRY(read_floats(bias, dst));
+    dst += out;
+  }
+  return values;
+}
+
+}  // namespace florence2
