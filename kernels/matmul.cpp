@@ -91,6 +91,9 @@ void multiply_block(const Product& p, std::int64_t row, std::int64_t rows, std::
     const GemmEpilogue epilogue = epilogue_at(p, row, panel * p.table.nr);
     for (std::int64_t k0 = 0; k0 < depth; k0 += step) {
       GemmBlock block = block_at(p, row, rows, panel, k0, std::min(step, depth - k0));
+      const std::int64_t bytes = block.k * p.table.nr * static_cast<std::int64_t>(size_of(dtype));
+      block.next = static_cast<const std::byte*>(block.panel) + bytes;  // pieces follow each other in memory
+      block.next_bytes = std::min(bytes, p.linear.weight.bytes_after(block.next));
       if (dtype != DType::f32) {
         const auto widen = dtype == DType::f16 ? p.table.widen_f16 : p.table.widen_bf16;
         widen(widened, static_cast<const std::uint16_t*>(block.panel), block.k * p.table.nr);
@@ -169,12 +172,13 @@ void mlp_block(Context& context, View<float> x, const Norm& norm, const Linear& 
   const KernelTable& table = context.table();
   const std::int64_t dim = x.cols, hidden_dim = fc1.out();
   const std::int64_t rows = panel_rows(context, x.rows, dim + hidden_dim);
-  context.reserve(matmul_scratch(table) + rows * (dim + hidden_dim));
+  const std::int64_t normed_stride = padded_stride(dim), hidden_stride = padded_stride(hidden_dim);
+  context.reserve(matmul_scratch(table) + rows * (normed_stride + hidden_stride));
   parallel_for(context.threads(), ceil_div(x.rows, rows), [&](std::int64_t index, int thread) {
     float* widened = context.scratch(thread);
     const View<float> panel = x.row_range(index * rows, std::min(rows, x.rows - index * rows));
-    const View<float> normed(widened + matmul_scratch(table), panel.rows, dim);
-    const View<float> hidden(normed.data + rows * dim, panel.rows, hidden_dim);
+    const View<float> normed(widened + matmul_scratch(table), panel.rows, dim, normed_stride);
+    const View<float> hidden(normed.data + rows * normed_stride, panel.rows, hidden_dim, hidden_stride);
     for (std::int64_t r = 0; r < panel.rows; ++r) {
       table.layer_norm(normed.row(r), panel.row(r), norm.gamma.data(), norm.beta.data(), dim, norm.eps);
     }
@@ -184,7 +188,8 @@ void mlp_block(Context& context, View<float> x, const Norm& norm, const Linear& 
 }
 
 void feed_forward_block(Context& context, View<float> x, const Linear& fc1, const Linear& fc2, const Norm& norm) {
-  const View<float> hidden(context.shared(x.rows * fc1.out()), x.rows, fc1.out());
+  const std::int64_t stride = padded_stride(fc1.out());
+  const View<float> hidden(context.shared(x.rows * stride), x.rows, fc1.out(), stride);
   matmul(context, hidden, x, fc1, {.gelu = true, .residual = {}});
   matmul(context, x, hidden, fc2, {.gelu = false, .residual = x});
   layer_norm(context, x, x, norm);

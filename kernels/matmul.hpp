@@ -24,6 +24,10 @@ struct Norm {
   float eps = 1e-5f;
 };
 
+/// Row stride for a matrix of `cols` columns in scratch. Rows whose distance is a multiple of 4 KiB would compete for the same
+/// few lines of L1 while a tile walks down several of them; one cache line more per row spreads them.
+constexpr std::int64_t padded_stride(std::int64_t cols) { return cols + 16; }
+
 struct MatmulOptions {
   bool gelu = false;
   View<const float> residual = {};  ///< [m, n], added last; it may be dst itself

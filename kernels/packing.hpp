@@ -31,6 +31,11 @@ class PackedMatrix {
     return storage_.data() + (p * k_ + k0) * nr_ * static_cast<std::int64_t>(size_of(dtype_));
   }
 
+  /// Bytes of the matrix from `position` (inside it, or its end) on.
+  std::int64_t bytes_after(const void* position) const {
+    return storage_.data() + storage_.size() - static_cast<const std::byte*>(position);
+  }
+
   /// Packs columns [first_n, first_n + count) of B from `src`, which holds them as rows: src[count][k] of this
   /// matrix's dtype (the layout of a linear layer's weight, [out, in]). first_n must be a multiple of nr();
   /// a count that is not must end at n(). Disjoint ranges may be packed by different threads.

@@ -30,6 +30,8 @@ struct GemmBlock {
   const float* start;        // [m, n] with start_stride, or nullptr: zero
   std::int64_t start_stride;
   const GemmEpilogue* epilogue;  // nullptr: store plainly
+  const void* next;          // memory that the next block will read: it is fetched into L2 meanwhile; may be nullptr
+  std::int64_t next_bytes;
 };
 
 struct KernelTable {

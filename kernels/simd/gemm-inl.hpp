@@ -110,10 +110,22 @@ inline void gemm_remainder(const GemmBlock& g, std::int64_t row0, std::int64_t r
   }
 }
 
+/// Asks for the lines of share `index` of `count` of the block's `next` memory.
+inline void prefetch_next(const GemmBlock& g, std::int64_t index, std::int64_t count) {
+  constexpr std::int64_t line = 64;
+  const std::int64_t share = (g.next_bytes + count * line - 1) / (count * line) * line;
+  const char* const next = static_cast<const char*>(g.next);
+  const std::int64_t end = (index + 1) * share < g.next_bytes ? (index + 1) * share : g.next_bytes;
+  for (std::int64_t i = index * share; i < end; i += line) __builtin_prefetch(next + i, 0, 2);
+}
+
 template <int kMaxRows, typename Panel>
 void gemm(const GemmBlock& g) {
   std::int64_t row = 0;
-  for (; row + kMaxRows <= g.m; row += kMaxRows) gemm_tile<kMaxRows, Panel>(g, row);
+  for (; row + kMaxRows <= g.m; row += kMaxRows) {
+    prefetch_next(g, row / kMaxRows, g.m / kMaxRows);
+    gemm_tile<kMaxRows, Panel>(g, row);
+  }
   gemm_remainder<kMaxRows - 1, Panel>(g, row, g.m - row);
 }
 
