@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <ctime>
+#include <limits>
 
 namespace florence2 {
 namespace {
@@ -63,7 +64,7 @@ Error ends_in_header(Bytes bytes) {
 }
 
 void set_frames(Picture& picture, std::int64_t frames) {
-  picture.frames = static_cast<int>(frames);
+  picture.frames = static_cast<int>(std::clamp<std::int64_t>(frames, 1, std::numeric_limits<int>::max()));
   if (frames > 1) picture.warnings.push_back(std::to_string(frames) + " frames, first used");
 }
 

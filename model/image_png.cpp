@@ -2,129 +2,16 @@
 // nothing here, so nobody has to unpack them (Pillow's convert("RGB") drops alpha and ignores tRNS and gamma).
 #include <spng.h>
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 #include <memory>
-#include <optional>
-#include <utility>
 #include <vector>
 
 #include "model/image_decode.hpp"
+#include "model/image_png_chunks.hpp"
 
 namespace florence2 {
 namespace {
-
-constexpr std::size_t kSignature = 8;
-constexpr std::size_t kChunkFrame = 12;  // length, type and checksum
-
-/// The checksum of PNG (polynomial 0xEDB88320, reflected), eight bytes at a time.
-class Crc32 {
- public:
-  constexpr Crc32() {
-    for (std::uint32_t i = 0; i < 256; ++i) {
-      std::uint32_t value = i;
-      for (int bit = 0; bit < 8; ++bit) value = (value >> 1) ^ ((value & 1) != 0 ? 0xEDB88320u : 0u);
-      table_[0][i] = value;
-    }
-    for (std::size_t zeros = 1; zeros < table_.size(); ++zeros) {
-      for (std::size_t i = 0; i < 256; ++i) {
-        const std::uint32_t value = table_[zeros - 1][i];
-        table_[zeros][i] = (value >> 8) ^ table_[0][value & 255];
-      }
-    }
-  }
-
-  std::uint32_t operator()(Bytes bytes) const {
-    std::uint32_t crc = 0xFFFFFFFFu;
-    for (; bytes.size() >= 8; bytes = bytes.subspan(8)) {
-      crc ^= little32(bytes, 0);
-      std::uint32_t next = 0;
-      for (std::size_t i = 0; i < 4; ++i) next ^= table_[7 - i][crc >> (8 * i) & 255] ^ table_[3 - i][bytes[4 + i]];
-      crc = next;
-    }
-    for (const std::uint8_t byte : bytes) crc = (crc >> 8) ^ table_[0][(crc ^ byte) & 255];
-    return ~crc;
-  }
-
- private:
-  std::array<std::array<std::uint32_t, 256>, 8> table_{};  ///< [zero bytes that follow][byte]
-};
-constexpr Crc32 kCrc32;
-
-/// The file as libspng reads it: the signature and the critical chunks, all checked beforehand. An IDAT chunk that the
-/// end of the file cuts is given as a shorter one.
-class ChunkStream {
- public:
-  explicit ChunkStream(Bytes bytes) : bytes_(bytes), pending_(bytes.first(kSignature)), next_(kSignature) {}
-
-  static int read(spng_ctx*, void* stream, void* dst, std::size_t length) {
-    return static_cast<ChunkStream*>(stream)->copy(static_cast<std::uint8_t*>(dst), length) ? SPNG_OK : SPNG_IO_EOF;
-  }
-
-  /// Set when the stream ended at a chunk that is there as a whole, but damaged.
-  const std::optional<Error>& damage() const { return damage_; }
-
- private:
-  bool copy(std::uint8_t* dst, std::size_t length) {
-    while (length > 0) {
-      if (pending_.empty()) pending_ = std::exchange(body_, {});
-      if (pending_.empty()) {
-        if (!next_critical()) return false;
-        continue;
-      }
-      const std::size_t count = std::min(length, pending_.size());
-      dst = std::copy_n(pending_.data(), count, dst);
-      pending_ = pending_.subspan(count);
-      length -= count;
-    }
-    return true;
-  }
-
-  /// Moves to the next critical chunk; false at the end of the file and at a damaged chunk.
-  bool next_critical() {
-    while (bytes_.size() - next_ >= 8) {
-      const Bytes rest = bytes_.subspan(next_);
-      const std::size_t size = kChunkFrame + big32(rest, 0);
-      if (size > rest.size()) return give_cut(rest);
-      if (kCrc32(rest.subspan(4, size - 8)) != big32(rest, size - 4)) {
-        damage_ = checksum_error(rest.subspan(4, 4), next_ + size - 4);
-        return false;
-      }
-      next_ += size;
-      if ((rest[4] & 0x20) == 0) {
-        pending_ = rest.first(size);
-        return true;
-      }
-    }
-    return false;
-  }
-
-  static Error checksum_error(Bytes type, std::size_t position) {
-    const bool letters =
-        std::all_of(type.begin(), type.end(), [](int c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; });
-    const std::string name = letters ? "chunk " + std::string(type.begin(), type.end()) : "chunk without a name";
-    return {ErrorCode::data, name + ": checksum wrong at byte " + std::to_string(position), ""};
-  }
-
-  bool give_cut(Bytes rest) {
-    next_ = bytes_.size();
-    if (!has_at(rest, 4, "IDAT")) return false;
-    const std::size_t length = std::min<std::size_t>(rest.size() - 8, big32(rest, 0));
-    std::copy_n(rest.data(), header_.size(), header_.data());
-    for (std::size_t i = 0; i < 4; ++i) header_[i] = static_cast<std::uint8_t>(length >> (24 - 8 * i));
-    pending_ = header_;
-    body_ = rest.subspan(8, length);
-    return true;
-  }
-
-  Bytes bytes_;
-  Bytes pending_;                         ///< to be read next
-  Bytes body_;                            ///< to be read after that
-  std::size_t next_;                      ///< where the chunk after these begins
-  std::array<std::uint8_t, 8> header_{};  ///< of a cut chunk
-  std::optional<Error> damage_;
-};
 
 using Colour = std::array<std::uint8_t, 3>;
 
@@ -189,9 +76,13 @@ struct ContextDelete {
 };
 using Context = std::unique_ptr<spng_ctx, ContextDelete>;
 
+int read_chunks(spng_ctx*, void* chunks, void* dst, std::size_t length) {
+  return static_cast<PngChunks*>(chunks)->copy(static_cast<std::uint8_t*>(dst), length) ? SPNG_OK : SPNG_IO_EOF;
+}
+
 class PngReader {
  public:
-  explicit PngReader(const EncodedPicture& input) : input_(input), stream_(input.bytes) {}
+  explicit PngReader(const EncodedPicture& input) : input_(input), chunks_(input.bytes) {}
 
   Result<Picture> read();
 
@@ -202,36 +93,36 @@ class PngReader {
   Status stopped(int code, Picture& picture, std::int64_t rows) const;
 
   const EncodedPicture& input_;
-  ChunkStream stream_;
+  PngChunks chunks_;
   Context context_;
   spng_ihdr header_{};
 };
 
 Error PngReader::error(int code) const {
   if (code == SPNG_EMEM) return {ErrorCode::memory, "out of memory decoding the picture", ""};
-  if (stream_.damage()) return *stream_.damage();
+  if (chunks_.damage()) return *chunks_.damage();
   return {ErrorCode::data, std::string("PNG: ") + spng_strerror(code), ""};
 }
 
 Status PngReader::stopped(int code, Picture& picture, std::int64_t rows) const {
-  if (code != SPNG_IO_EOF || stream_.damage()) return error(code);
+  if (code != SPNG_IO_EOF || chunks_.damage()) return error(code);
   return ends_early(picture, input_.options, input_.bytes.size(), rows);
 }
 
 /// The sides stand at a fixed place: they are judged before libspng sees the file.
 Status PngReader::open(Picture& picture) {
   const Bytes bytes = input_.bytes;
-  constexpr std::size_t kHeaderEnd = kSignature + kChunkFrame + 13;
+  constexpr std::size_t kHeaderEnd = kPngSignature + kPngChunkFrame + 13;
   if (bytes.size() < kHeaderEnd) return ends_in_header(bytes);
-  if (!has_at(bytes, kSignature + 4, "IHDR")) return Error{ErrorCode::data, "PNG: does not begin with IHDR", ""};
+  if (!has_at(bytes, kPngSignature + 4, "IHDR")) return Error{ErrorCode::data, "PNG: does not begin with IHDR", ""};
   FL_TRY(allocate_pixels(picture, big32(bytes, 16), big32(bytes, 20), input_.options));
 
   context_.reset(spng_ctx_new(0));
   if (!context_) return error(SPNG_EMEM);
   spng_set_image_limits(context_.get(), kMaxSide, kMaxSide);
   spng_set_chunk_limits(context_.get(), kDecoderMemory, kDecoderMemory);
-  spng_set_crc_action(context_.get(), SPNG_CRC_USE, SPNG_CRC_USE);  // ChunkStream has checked them
-  spng_set_png_stream(context_.get(), &ChunkStream::read, &stream_);
+  spng_set_crc_action(context_.get(), SPNG_CRC_USE, SPNG_CRC_USE);  // PngChunks has checked them
+  spng_set_png_stream(context_.get(), &read_chunks, &chunks_);
   const int code = spng_get_ihdr(context_.get(), &header_);
   if (code != SPNG_OK) return error(code);
   return {};
@@ -247,7 +138,7 @@ Status PngReader::read_rows(Picture& picture) {
   spng_plte palette{};
   spng_get_plte(context, &palette);
   const PixelConverter converter(header_, palette, input_.options);
-  fill_pixels(picture, converter.background());
+  if (header_.color_type == SPNG_COLOR_TYPE_INDEXED) fill_pixels(picture, converter.background());
   if (converter.is_grey16()) note_grey16(picture, input_.options);
 
   std::vector<std::uint8_t> row(std::size_t{header_.width} * 8 + 1);
@@ -263,27 +154,16 @@ Status PngReader::read_rows(Picture& picture) {
     rows = step == 1 ? info.row_num + 1 : 0;  // a row is whole when the last pass has filled it
     FL_TRY(input_.budget.check());
   }
-  code = spng_decode_chunks(context);  // the checksum of the last IDAT, and IEND
+  code = spng_decode_chunks(context);  // the rest of the file, up to IEND
   if (code != SPNG_OK) return stopped(code, picture, picture.height);
   return {};
-}
-
-/// Pictures of an animation (APNG): the acTL chunk before the first IDAT says how many.
-std::int64_t count_frames(Bytes bytes) {
-  for (std::size_t chunk = kSignature; bytes.size() - chunk >= kChunkFrame;) {
-    const std::size_t size = kChunkFrame + big32(bytes, chunk);
-    if (size > bytes.size() - chunk || has_at(bytes, chunk + 4, "IDAT")) break;
-    if (has_at(bytes, chunk + 4, "acTL") && size >= kChunkFrame + 8) return big32(bytes, chunk + 8);
-    chunk += size;
-  }
-  return 1;
 }
 
 Result<Picture> PngReader::read() {
   Picture picture;
   FL_TRY(open(picture));
   FL_TRY(read_rows(picture));
-  set_frames(picture, count_frames(input_.bytes));
+  set_frames(picture, count_png_frames(input_.bytes));
   return picture;
 }
 

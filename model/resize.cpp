@@ -1,4 +1,4 @@
-// Pillow's bicubic resize in fixed point (florence2 specification, section 7.1): two passes, 8 bits between them.
+// Pillow's bicubic resize in fixed point (docs/model.md): two passes, 8 bits between them.
 #include <algorithm>
 #include <array>
 #include <cmath>
