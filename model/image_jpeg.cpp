@@ -1,7 +1,7 @@
 // JPEG through libjpeg-turbo, with its defaults: the exact integer inverse DCT and smooth chroma upsampling, as Pillow.
 //
-// libjpeg reports errors by a callback that must not return. Ours jumps back to guarded(), over C frames and over
-// lambdas that own nothing; everything with a destructor lives outside of guarded().
+// libjpeg reports errors by a callback that must not return. Ours jumps back to returns(), over C frames and over
+// lambdas that own nothing; everything with a destructor lives outside of returns().
 #include <array>
 #include <csetjmp>
 #include <cstddef>
@@ -37,9 +37,9 @@ class JpegReader {
   /// Why decoding was left by a jump.
   enum class Stop { library, damaged, truncated, scans, time };
 
-  /// Runs `call`, which may jump out; false if it did.
+  /// Runs `call`; false when it was left by a jump.
   template <typename Call>
-  bool guarded(const Call& call) {
+  bool returns(const Call& call) {
     if (setjmp(jump_) != 0) return false;
     call();
     return true;
@@ -118,7 +118,7 @@ void JpegReader::open() {
 }
 
 Status JpegReader::read_header(Picture& picture) {
-  if (!guarded([this] { open(); })) return header_error();
+  if (!returns([this] { open(); })) return header_error();
   if (truncated_) return ends_in_header(input_.bytes);
   if (jpeg_.arith_code) return Error{ErrorCode::unsupported, "arithmetic-coded JPEG is not supported", ""};
   const int components = jpeg_.num_components;
@@ -147,17 +147,17 @@ void JpegReader::store_row(std::uint8_t* dst, const std::vector<std::uint8_t>& r
 }
 
 Status JpegReader::read_rows(Picture& picture) {
-  if (!guarded([this] { jpeg_start_decompress(&jpeg_); })) return stopped(picture);
+  if (!returns([this] { jpeg_start_decompress(&jpeg_); })) return stopped(picture);
   std::vector<std::uint8_t> row(std::size_t{jpeg_.output_width} * jpeg_.output_components);
   std::uint8_t* dst = picture.rgb.data();
   const bool is_rgb = jpeg_.output_components == 3;
   for (; jpeg_.output_scanline < jpeg_.output_height; dst += std::size_t{3} * jpeg_.output_width) {
     JSAMPROW rows[] = {is_rgb ? dst : row.data()};
-    if (!guarded([&] { jpeg_read_scanlines(&jpeg_, rows, 1); })) return stopped(picture);
+    if (!returns([&] { jpeg_read_scanlines(&jpeg_, rows, 1); })) return stopped(picture);
     if (!is_rgb) store_row(dst, row);
     FL_TRY(input_.budget.check());
   }
-  if (!guarded([this] { jpeg_finish_decompress(&jpeg_); })) return stopped(picture);
+  if (!returns([this] { jpeg_finish_decompress(&jpeg_); })) return stopped(picture);
   return {};
 }
 

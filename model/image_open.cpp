@@ -1,7 +1,6 @@
 // Picture::open and Picture::decode: sniff the format, let its decoder work, and name the file in what went wrong.
-#include <new>
-
 #include "core/file.hpp"
+#include "model/guarded.hpp"
 #include "model/image_decode.hpp"
 
 namespace florence2 {
@@ -43,23 +42,17 @@ Result<Picture> decode_any(Bytes bytes, const std::string& name, const PictureOp
 }  // namespace
 
 Result<Picture> Picture::open(const std::string& path, const PictureOptions& options) {
-  try {
-    FL_ASSIGN(const std::string file, read_file(path, options.max_file_bytes));
-    return decode(std::as_bytes(std::span(file)), path, options);
-  } catch (const std::bad_alloc&) {
-    return Error{ErrorCode::memory, "out of memory reading the file", path};
-  }
+  const auto file = guarded([&] { return read_file(path, options.max_file_bytes); });
+  if (!file) return Error{file.error().code, file.error().message, path};
+  return decode(std::as_bytes(std::span(*file)), path, options);
 }
 
 Result<Picture> Picture::decode(std::span<const std::byte> bytes, const std::string& name,
                                 const PictureOptions& options) {
-  try {
-    auto picture = decode_any({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, name, options);
-    if (!picture) picture.error().where = name;
-    return picture;
-  } catch (const std::bad_alloc&) {
-    return Error{ErrorCode::memory, "out of memory decoding the picture", name};
-  }
+  const Bytes unsigned_bytes(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  auto picture = guarded([&] { return decode_any(unsigned_bytes, name, options); });
+  if (!picture) picture.error().where = name;
+  return picture;
 }
 
 }  // namespace florence2

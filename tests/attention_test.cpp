@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
+#include "kernels/rowwise.hpp"
 #include "tests/guarded_buffer.hpp"
 #include "tests/kernel_support.hpp"
 
@@ -81,6 +82,47 @@ TEST_CASE("window_attention_block", "[kernels]") {
   CHECK(x.intact());
 }
 
+/// Rows of `map` that make up the window at (y0, x0); zeros outside the map.
+Plain window_rows(View<const float> map, Grid grid, int window, std::int64_t y0, std::int64_t x0) {
+  Plain rows(std::int64_t{window} * window, map.cols);
+  for (std::int64_t i = 0; i < rows.rows; ++i) {
+    const std::int64_t y = y0 + i / window, x = x0 + i % window;
+    if (y < grid.height && x < grid.width) std::copy_n(map.row(y * grid.width + x), map.cols, rows.view().row(i));
+  }
+  return rows;
+}
+
+TEST_CASE("window_attention_block gives the bits of its operations", "[kernels]") {
+  const KernelTable& table = *GENERATE(from_range(tested_tables()));
+  CAPTURE(table.name);
+  Random random(11);
+  const Grid grid = {7, 10};
+  const int window = 4;
+  const std::int64_t c = 48;
+  const TestAttention block(table, random, c, 2, DType::f16);
+  Plain x = random_matrix(random, grid.tokens(), c), normed(grid.tokens(), c), expected = x;
+  Context context(table, 2);
+  layer_norm(context, normed.view(), x.view(), block.weights.norm);
+  for (std::int64_t y0 = 0; y0 < grid.height; y0 += window) {
+    for (std::int64_t x0 = 0; x0 < grid.width; x0 += window) {
+      const Plain tokens = window_rows(normed.view(), grid, window, y0, x0);
+      Plain qkv(tokens.rows, 3 * c), mixed(tokens.rows, c);
+      Plain out = window_rows(x.view(), grid, window, y0, x0);
+      matmul(context, qkv.view(), tokens.view(), block.weights.qkv);
+      attention(context, mixed.view(), qkv.view().col_range(0, c), qkv.view().col_range(c, c),
+                qkv.view().col_range(2 * c, c), 2, 1 / std::sqrt(24.0f));
+      matmul(context, out.view(), mixed.view(), block.weights.proj, {.gelu = false, .residual = out.view()});
+      for (std::int64_t i = 0; i < out.rows; ++i) {
+        const std::int64_t y = y0 + i / window, at = x0 + i % window;
+        if (y >= grid.height || at >= grid.width) continue;
+        std::copy_n(out.view().row(i), c, expected.view().row(y * grid.width + at));
+      }
+    }
+  }
+  window_attention_block(context, x.view(), grid, window, block.weights);
+  check_same_bits(x.view(), expected.view());
+}
+
 TEST_CASE("window_attention_block with the model's window", "[kernels]") {
   const KernelTable& table = *GENERATE(from_range(tested_tables()));
   CAPTURE(table.name);
@@ -115,6 +157,34 @@ TEST_CASE("channel_attention_block", "[kernels]") {
   });
   check_close(x, reference::channel_attention_block(reference::matrix(input.view()), block.expected));
   CHECK(x.intact());
+}
+
+TEST_CASE("channel_attention_block gives the bits of its operations", "[kernels]") {
+  // Up to one panel of rows, where the sum over the tokens is a plain product.
+  const KernelTable& table = *GENERATE(from_range(tested_tables()));
+  const std::int64_t n = GENERATE(3, 192);
+  CAPTURE(table.name, n);
+  Random random(12);
+  const std::int64_t c = 40, d = 20;
+  const TestAttention block(table, random, c, 2, DType::bf16);
+  Plain x = random_matrix(random, n, c), normed(n, c), qkv(n, 3 * c), mixed(n, c), expected(n, c);
+  Context context(table, 2);
+  layer_norm(context, normed.view(), x.view(), block.weights.norm);
+  matmul(context, qkv.view(), normed.view(), block.weights.qkv);
+  for (std::int64_t first = 0; first < c; first += d) {
+    Plain queries(d, n), scores(d, d);
+    for (std::int64_t i = 0; i < d * n; ++i) queries.view().row(i / n)[i % n] = qkv.view().row(i % n)[first + i / n];
+    Linear keys{PackedMatrix(table, DType::f32, d, n), {}}, mix{PackedMatrix(table, DType::f32, d, d), {}};
+    keys.weight.pack_transposed(qkv.view().col_range(c + first, d));
+    matmul(context, scores.view(), queries.view(), keys);
+    for (std::int64_t i = 0; i < d; ++i) table.softmax(scores.view().row(i), d, 1 / std::sqrt(static_cast<float>(n)));
+    mix.weight.pack(scores.view());
+    matmul(context, mixed.view().col_range(first, d), qkv.view().col_range(2 * c + first, d), mix);
+  }
+  matmul(context, expected.view(), mixed.view(), block.weights.proj, {.gelu = false, .residual = x.view()});
+  Buffer<float> values;
+  channel_attention_block(context, x.view(), values, block.weights);
+  check_same_bits(x.view(), expected.view());
 }
 
 TEST_CASE("channel_attention_block with groups of the model's width", "[kernels]") {

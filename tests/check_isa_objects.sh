@@ -11,6 +11,7 @@ for object in "$@"; do
   case $object in
     *florence2_isa.dir*) [ "$rule" = wide ] && continue ;;
   esac
+  [ -r "$object" ] || { echo "$object: not built"; exit 2; }
   if [ "$rule" = weak ]; then
     found=$("$tool" -C "$object" | grep -E ' [uVvWw] ')
   else

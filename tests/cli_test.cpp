@@ -123,12 +123,12 @@ TEST_CASE("wrong options and values are one line and exit code 64") {
 }
 
 TEST_CASE("inputs, outputs and devices that are not there have their own exit codes") {
-  const TempFolder folder;
+  const TempFolder folder, empty;
   const std::string image = picture(1);
   const Row rows[] = {
       {"48: missing file", {"-q", folder.file("no.png")}, 66, "no.png"},
-      {"48: pattern", {"-q", folder.file("*.png")}, 66, "matched no files"},
-      {"74: empty folder", {"-q", folder.path()}, 66, "no images found in"},
+      {"48: pattern", {"-q", empty.file("*.png")}, 66, "matched no files"},
+      {"74: empty folder", {"-q", empty.path()}, 66, "no images found in"},
       {"1: model missing", {"-m", folder.file("nowhere"), image}, 66, "nowhere"},
       {"75: output in a missing folder", {"-q", "-o", folder.file("no/a.json"), image}, 73, "cannot create the file"},
       {"75: output is a folder", {"-q", "-o", folder.path(), image}, 73, "cannot create the file"},
@@ -369,7 +369,11 @@ TEST_CASE("parse turns text into answers in any compat mode") {
   const Child ours = florence2({"parse", "-p", "od", "--size", "640x480"}, input);
   CHECK(ours.status == 0);
   CHECK(ours.err.empty());
-  CHECK(ours.out == "{\"bboxes\":[[33.6,159.6,596.8,371.76]],\"labels\":[\"car\"]}\n");
+  const json::Value answer = parsed(ours.out);
+  CHECK(keys_of(answer) == Words{"bboxes", "labels"});
+  const json::Array& box = *test::at(answer, "bboxes").array()->at(0).array();
+  const double expected[] = {33.6, 159.6, 596.8, 371.76};  // (bin + 0.5) * side / 1000
+  for (std::size_t i = 0; i < 4; ++i) CHECK(test::number_of(box[i]) == Approx(expected[i]).epsilon(1e-6));
   const Child hf = florence2({"parse", "-p", "od", "--size", "640x480", "--compat", "hf"}, input);
   CHECK(hf.out == "{\"bboxes\":[[33,159,596,371]],\"labels\":[\"car\"]}\n");
 }

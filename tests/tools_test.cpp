@@ -50,6 +50,11 @@ TEST_CASE("answers as text") {
   CHECK(answer_text({.kind = AnswerKind::text, .text = "two\nlines\x1b", .items = {}}) == "two\nlines\\x1b\n");
 }
 
+TEST_CASE("location tokens are left out of text for people") {
+  CHECK(readable_text("heart<loc_575><loc_0>") == "heart");
+  CHECK(readable_text("<loc_1>a<loc_>b<loc_x>c<loc_12") == "a<loc_>b<loc_x>c<loc_12");
+}
+
 TEST_CASE("the .npy header fills up to a multiple of 64 bytes") {
   const float elements[] = {1, 2, 3, 4, 5, 6};
   const std::int64_t shape[] = {2, 3};

@@ -94,8 +94,23 @@ std::string printable_lines(std::string_view text) {
 
 }  // namespace
 
+std::string readable_text(std::string_view text) {
+  constexpr std::string_view kBegin = "<loc_";
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t end = text.starts_with(kBegin) ? text.find_first_not_of("0123456789", kBegin.size()) : 0;
+    if (end > kBegin.size() && end < text.size() && text[end] == '>') {
+      text.remove_prefix(end + 1);
+    } else {
+      out += text.front();
+      text.remove_prefix(1);
+    }
+  }
+  return out;
+}
+
 std::string answer_text(const Answer& answer) {
-  if (answer.kind == AnswerKind::text) return printable_lines(answer.text);
+  if (answer.kind == AnswerKind::text) return printable_lines(readable_text(answer.text));
   if (answer.items.empty()) return "(nothing found)\n";
   std::vector<Row> rows = {title_row(answer.items[0])};
   for (const Item& item : answer.items) rows.push_back(item_row(item));

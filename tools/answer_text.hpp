@@ -2,13 +2,17 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "model/florence2.hpp"
 
 namespace florence2 {
 
-/// Text tasks: the text. Others: an aligned table with a line for each thing: label, corners of its box (of the box
-/// around it for outlines), number of points of an outline, score. Ends with a newline.
+/// The text of a text task without the location tokens that region tasks put behind it.
+std::string readable_text(std::string_view text);
+
+/// Text tasks: the readable text. Others: an aligned table with a line for each thing: label, corners of its box (of
+/// the box around it for outlines), number of points of an outline, score. Ends with a newline.
 std::string answer_text(const Answer& answer);
 
 }  // namespace florence2

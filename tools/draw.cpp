@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <map>
 
+#include "tools/answer_text.hpp"
 #include "tools/font.hpp"
 #include "tools/labels.hpp"
 
@@ -132,7 +133,7 @@ Canvas draw_answer(const ImageView& image, const Answer& answer, const std::opti
   Canvas canvas(image, scale);
   if (region) draw_items(canvas, {Item{.label = {}, .shape = *region, .score = 0}}, scale);
   draw_items(canvas, answer.items, scale);
-  if (answer.kind == AnswerKind::text && !answer.text.empty()) draw_strip(canvas, answer.text);
+  if (answer.kind == AnswerKind::text && !answer.text.empty()) draw_strip(canvas, readable_text(answer.text));
   return canvas;
 }
 

@@ -123,7 +123,7 @@ Status Run::answer(const Picture& picture, const EncodedImage& image, const Pict
                      .compat = settings_.compat,
                      .on_step = {}};
   options.on_step = [&](int tokens) {
-    progress_.show(facts.name + " " + std::string(job.task_token()) + ": " + std::to_string(tokens) + " tokens");
+    progress_.show(facts.name + " " + std::string(job.task_token()) + ": token " + std::to_string(tokens));
     return interrupt_signal() == 0;
   };
   const auto result =
