@@ -249,6 +249,10 @@ class BeamSearch {
 class GreedySearch {
  public:
   GreedySearch(Context& context, const GenerationRules& rules) : context_(context), rules_(rules) {
+    const auto most = static_cast<std::size_t>(rules.max_new_tokens) + 1;
+    result_.ids.reserve(most);
+    result_.log_probs.reserve(most);
+    banned_.reserve(most);
     result_.ids.assign(1, rules.start);
   }
 

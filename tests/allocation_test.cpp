@@ -1,0 +1,64 @@
+// After its first step a search takes no memory: operator new is counted.
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <new>
+#include <vector>
+
+#include "kernels/isa.hpp"
+#include "model/engine.hpp"
+#include "model/generate.hpp"
+#include "tests/support.hpp"
+#include "tests/tiny_model.hpp"
+
+namespace {
+std::atomic<long> allocations{0};
+}
+
+void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace florence2 {
+namespace {
+
+using namespace test;
+
+TEST_CASE("decode steps after the first allocate nothing") {
+  const int beams = GENERATE(1, 3);
+  const KernelTable& table = *available_tables().back();
+  const Config config = tiny_config();
+  TinyTensors tensors(41);
+  const Weights weights = tiny_weights(tensors, config, table);
+  Context context(table, 1);
+  const std::vector<float> memory = Random(42).floats(10 * config.text.d_model);
+  GenerationRules rules;
+  rules.num_beams = beams;
+  rules.max_new_tokens = 25;
+  rules.eos = -1;  // only a finished hypothesis, which is part of the answer, may allocate
+  rules.forced_eos = -1;
+  DecoderState state;
+  state.start(context, weights.decoder, {memory.data(), 10, config.text.d_model}, beams, rules.max_new_tokens);
+
+  std::vector<long> counts;
+  counts.reserve(32);
+  const auto result = generate(
+      context, rules, [&](auto tokens, auto parents) { return state.step(context, weights.decoder, tokens, parents); },
+      [&](int) {
+        counts.push_back(allocations);
+        return true;
+      });
+  REQUIRE(result);
+  REQUIRE(counts.size() == 25);
+  for (std::size_t step = 2; step < counts.size(); ++step) {
+    INFO("step " << step + 1);
+    CHECK(counts[step] == counts[step - 1]);
+  }
+}
+
+}  // namespace
+}  // namespace florence2
