@@ -7,7 +7,6 @@
 #include "tools/labels.hpp"
 #include "tools/message.hpp"
 #include "tools/npy.hpp"
-#include "tools/utf8.hpp"
 
 namespace florence2 {
 namespace {
@@ -18,17 +17,6 @@ TEST_CASE("control characters and broken UTF-8 are made visible") {
   CHECK(printable("\xc2\x9b"
                   "31m") == "\\xc2\\x9b31m");  // a one-character CSI
   CHECK(printable("a\xff\xc3") == "a\\xff\\xc3");
-}
-
-TEST_CASE("UTF-8 is read as Unicode defines it") {
-  CHECK(first_code_point("é").value == 0xE9);
-  CHECK(first_code_point("😀").value == 0x1F600);
-  for (const char* broken : {"\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80", "\xf0\x9f\x98"}) {
-    const CodePoint point = first_code_point(broken);
-    CHECK(!point.valid);
-    CHECK(point.bytes == 1);
-  }
-  CHECK(count_code_points("aé中😀\xff") == 5);
 }
 
 TEST_CASE("every error code has its status of sysexits.h") {

@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <vector>
 
+#include "core/utf8.hpp"
 #include "tools/message.hpp"
-#include "tools/utf8.hpp"
 
 namespace florence2 {
 namespace {
@@ -64,16 +64,22 @@ Row item_row(const Item& item) {
   return row;
 }
 
+std::size_t count_characters(std::string_view text) {
+  std::size_t count = 0;
+  for (; !text.empty(); ++count) text.remove_prefix(utf8_step(text).size);
+  return count;
+}
+
 /// The first column to the left, numbers to the right.
 std::string align(const std::vector<Row>& rows) {
   std::vector<std::size_t> widths(rows[0].size());
   for (const Row& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], count_code_points(row[i]));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], count_characters(row[i]));
   }
   std::string text;
   for (const Row& row : rows) {
     for (std::size_t i = 0; i < row.size(); ++i) {
-      const std::string padding(widths[i] - count_code_points(row[i]), ' ');
+      const std::string padding(widths[i] - count_characters(row[i]), ' ');
       text += i == 0 ? row[i] + padding : "  " + padding + row[i];
     }
     text += '\n';

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/utf8.hpp"
 #include "tools/bitmap_font.hpp"
 #include "tools/typeface.hpp"
-#include "tools/utf8.hpp"
 
 namespace florence2 {
 namespace {
@@ -30,9 +30,9 @@ constexpr const char* kFontFiles[] = {
 template <typename Use>
 void for_each_character(std::string_view text, const Use& use) {
   while (!text.empty()) {
-    const CodePoint point = first_code_point(text);
-    text.remove_prefix(point.bytes);
-    if (point.value >= 0x20 && point.value != 0x7F) use(point.value);
+    const Utf8Step step = utf8_step(text);
+    text.remove_prefix(step.size);
+    if (step.code_point >= 0x20 && step.code_point != 0x7F) use(step.code_point);
   }
 }
 

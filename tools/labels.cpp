@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "tools/utf8.hpp"
+#include "core/utf8.hpp"
 
 namespace florence2 {
 namespace {
@@ -42,7 +42,7 @@ Contour rectangle(const Box& box) { return {{box.x0, box.y0}, {box.x0, box.y1}, 
 std::string fit(const Font& font, std::string_view text, float width) {
   std::size_t bytes = 0;
   while (bytes < text.size()) {
-    const std::size_t next = bytes + first_code_point(text.substr(bytes)).bytes;
+    const std::size_t next = bytes + utf8_step(text.substr(bytes)).size;
     if (font.width(text.substr(0, next)) > width) break;
     bytes = next;
   }

@@ -4,7 +4,7 @@
 
 #include <cstdio>
 
-#include "tools/utf8.hpp"
+#include "core/utf8.hpp"
 
 namespace florence2 {
 namespace {
@@ -60,13 +60,13 @@ int exit_status(ErrorCode code) {
 std::string printable(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    const CodePoint point = first_code_point(text);
-    if (!point.valid || is_control(point.value)) {
-      append_escaped(out, text.substr(0, point.bytes));
+    const Utf8Step step = utf8_step(text);
+    if (!step.valid || is_control(step.code_point)) {
+      append_escaped(out, text.substr(0, step.size));
     } else {
-      out.append(text.substr(0, point.bytes));
+      out.append(text.substr(0, step.size));
     }
-    text.remove_prefix(point.bytes);
+    text.remove_prefix(step.size);
   }
   return out;
 }

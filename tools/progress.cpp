@@ -5,8 +5,8 @@
 
 #include <cstdio>
 
+#include "core/utf8.hpp"
 #include "tools/message.hpp"
-#include "tools/utf8.hpp"
 
 namespace florence2 {
 namespace {
@@ -17,7 +17,7 @@ std::string_view fitting(std::string_view text) {
   const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
   std::size_t bytes = 0;
   for (int column = 1; column < (known ? size.ws_col : 80) && bytes < text.size(); ++column) {
-    bytes += first_code_point(text.substr(bytes)).bytes;
+    bytes += utf8_step(text.substr(bytes)).size;
   }
   return text.substr(0, bytes);
 }
