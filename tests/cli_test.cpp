@@ -218,6 +218,20 @@ TEST_CASE("the demo checkpoint is announced, and --quiet keeps standard error em
   CHECK(florence2({picture(1)}, {.environment = {"FLORENCE2_MODEL=" + named}}).err.empty());
 }
 
+TEST_CASE("the environment names threads, the option wins") {
+  const Words arguments = {"-q", "--beams", "1", picture(1)};
+  const Child wrong = florence2(arguments, {.environment = {"FLORENCE2_THREADS=many"}});
+  CHECK(wrong.status == 64);
+  CHECK(wrong.err == "florence2: error: FLORENCE2_THREADS: must be 1…1024, found \"many\"\n");
+  const Words bench = {"bench", "-m", test::source_dir() + "/weights/demo", "--rounds", "1", "--format", "json"};
+  const Child one = florence2(bench, {.environment = {"FLORENCE2_THREADS=1"}});
+  CHECK(test::int_of(test::at(parsed(one.out), "threads")) == 1);
+  Words named = bench;
+  named.insert(named.end(), {"-t", "2"});
+  const Child two = florence2(named, {.environment = {"FLORENCE2_THREADS=many"}});
+  CHECK(test::int_of(test::at(parsed(two.out), "threads")) == 2);
+}
+
 TEST_CASE("87: the scalar kernels are announced and give the same answer") {
   const Words arguments = {"-m", test::source_dir() + "/weights/demo", "-p", "caption", picture(1)};
   const Child scalar = florence2(arguments, {.environment = {"FLORENCE2_ISA=scalar"}});
