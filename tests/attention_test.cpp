@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
+#include "kernels/panels.hpp"
 #include "kernels/rowwise.hpp"
 #include "tests/guarded_buffer.hpp"
 #include "tests/kernel_support.hpp"
@@ -174,12 +175,13 @@ TEST_CASE("channel_attention_block gives the bits of its operations", "[kernels]
   for (std::int64_t first = 0; first < c; first += d) {
     Plain queries(d, n), scores(d, d);
     for (std::int64_t i = 0; i < d * n; ++i) queries.view().row(i / n)[i % n] = qkv.view().row(i % n)[first + i / n];
-    Linear keys{PackedMatrix(table, DType::f32, d, n), {}}, mix{PackedMatrix(table, DType::f32, d, d), {}};
-    keys.weight.pack_transposed(qkv.view().col_range(c + first, d));
-    matmul(context, scores.view(), queries.view(), keys);
+    std::vector<float> keys(static_cast<std::size_t>(panel_floats(table.nr, d, n)));
+    std::vector<float> mix(static_cast<std::size_t>(panel_floats(table.nr, d, d)));
+    pack_panels_transposed(keys.data(), qkv.view().col_range(c + first, d), table.nr);
+    multiply_panels(table, scores.view(), queries.view(), keys.data());
     for (std::int64_t i = 0; i < d; ++i) table.softmax(scores.view().row(i), d, 1 / std::sqrt(static_cast<float>(n)));
-    mix.weight.pack(scores.view());
-    matmul(context, mixed.view().col_range(first, d), qkv.view().col_range(2 * c + first, d), mix);
+    pack_panels(mix.data(), scores.view(), table.nr);
+    multiply_panels(table, mixed.view().col_range(first, d), qkv.view().col_range(2 * c + first, d), mix.data());
   }
   matmul(context, expected.view(), mixed.view(), block.weights.proj, {.gelu = false, .residual = x.view()});
   Buffer<float> values;
