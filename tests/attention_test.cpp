@@ -172,14 +172,15 @@ TEST_CASE("channel_attention_block gives the bits of its operations", "[kernels]
   layer_norm(context, normed.view(), x.view(), block.weights.norm);
   matmul(context, qkv.view(), normed.view(), block.weights.qkv);
   for (std::int64_t first = 0; first < c; first += d) {
-    Plain queries(d, n), scores(d, d);
-    for (std::int64_t i = 0; i < d * n; ++i) queries.view().row(i / n)[i % n] = qkv.view().row(i % n)[first + i / n];
-    Linear keys{PackedMatrix(table, DType::f32, d, n), {}}, mix{PackedMatrix(table, DType::f32, d, d), {}};
-    keys.weight.pack_transposed(qkv.view().col_range(c + first, d));
-    matmul(context, scores.view(), queries.view(), keys);
+    Plain queries(d, n), keys(d, n), scores(d, d);
+    for (std::int64_t i = 0; i < d * n; ++i) {
+      queries.view().row(i / n)[i % n] = qkv.view().row(i % n)[first + i / n];
+      keys.view().row(i / n)[i % n] = qkv.view().row(i % n)[c + first + i / n];
+    }
+    matmul(context, scores.view(), queries.view(), TestLinear(table, keys, {}, DType::f32).linear);
     for (std::int64_t i = 0; i < d; ++i) table.softmax(scores.view().row(i), d, 1 / std::sqrt(static_cast<float>(n)));
-    mix.weight.pack(scores.view());
-    matmul(context, mixed.view().col_range(first, d), qkv.view().col_range(2 * c + first, d), mix);
+    const TestLinear mix(table, scores, {}, DType::f32);
+    matmul(context, mixed.view().col_range(first, d), qkv.view().col_range(2 * c + first, d), mix.linear);
   }
   matmul(context, expected.view(), mixed.view(), block.weights.proj, {.gelu = false, .residual = x.view()});
   Buffer<float> values;
