@@ -1,5 +1,5 @@
-// One contestant's process of bench/compare.py: holds a model and times its stages on request. One command a line on standard
-// input, one line of JSON each on standard output.
+// One contestant's process of bench/compare.py: holds a model and times its stages on request. One command a line on
+// standard input, one line of JSON each on standard output.
 //
 //   load DIR THREADS                 weights and configuration of a folder (a tokenizer is not needed)
 //   pixels FILE                      f32 [3, side, side]
@@ -101,9 +101,7 @@ class Worker {
     return json::Object{{"ok", true}};
   }
 
-  View<const float> pixel_view() const {
-    return {pixels_.data(), static_cast<std::int64_t>(pixels_.size()) / 3, 3};
-  }
+  View<const float> pixel_view() const { return {pixels_.data(), static_cast<std::int64_t>(pixels_.size()) / 3, 3}; }
 
   json::Value vision(std::istream& in) {
     int count = 1;

@@ -14,9 +14,12 @@ constexpr std::size_t size_of(DType dtype) noexcept { return dtype == DType::f32
 
 constexpr std::string_view name_of(DType dtype) noexcept {
   switch (dtype) {
-    case DType::f32: return "F32";
-    case DType::f16: return "F16";
-    case DType::bf16: return "BF16";
+    case DType::f32:
+      return "F32";
+    case DType::f16:
+      return "F16";
+    case DType::bf16:
+      return "BF16";
   }
   return "?";
 }

@@ -61,8 +61,8 @@ class Value {
 };
 
 struct Limits {
-  int depth = 64;                        ///< arrays and objects inside one another
-  std::int64_t values = 4'000'000;       ///< values in the whole document
+  int depth = 64;                   ///< arrays and objects inside one another
+  std::int64_t values = 4'000'000;  ///< values in the whole document
 };
 
 /// Parses one document. Errors have code `data` and a message with the byte offset; the caller sets `where`.

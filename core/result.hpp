@@ -90,18 +90,18 @@ using Status = Result<void>;
 #define FL_CONCAT(a, b) FL_CONCAT_INNER(a, b)
 
 /// FL_TRY(status_expression): returns its error to the caller.
-#define FL_TRY(expression)                                                        \
-  do {                                                                            \
-    auto FL_CONCAT(fl_status_, __LINE__) = (expression);                          \
-    if (!FL_CONCAT(fl_status_, __LINE__)) {                                       \
-      return std::move(FL_CONCAT(fl_status_, __LINE__)).error();                  \
-    }                                                                             \
+#define FL_TRY(expression)                                       \
+  do {                                                           \
+    auto FL_CONCAT(fl_status_, __LINE__) = (expression);         \
+    if (!FL_CONCAT(fl_status_, __LINE__)) {                      \
+      return std::move(FL_CONCAT(fl_status_, __LINE__)).error(); \
+    }                                                            \
   } while (false)
 
 /// FL_ASSIGN(auto name, result_expression): declares or assigns the value, or returns the error.
-#define FL_ASSIGN(target, expression)                                             \
-  auto FL_CONCAT(fl_result_, __LINE__) = (expression);                            \
-  if (!FL_CONCAT(fl_result_, __LINE__)) {                                         \
-    return std::move(FL_CONCAT(fl_result_, __LINE__)).error();                    \
-  }                                                                               \
+#define FL_ASSIGN(target, expression)                          \
+  auto FL_CONCAT(fl_result_, __LINE__) = (expression);         \
+  if (!FL_CONCAT(fl_result_, __LINE__)) {                      \
+    return std::move(FL_CONCAT(fl_result_, __LINE__)).error(); \
+  }                                                            \
   target = std::move(FL_CONCAT(fl_result_, __LINE__)).value()

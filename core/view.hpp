@@ -26,11 +26,7 @@ struct View {
   /// Columns [first, first + count) of all rows.
   View col_range(std::int64_t first, std::int64_t count) const { return {data + first, rows, count, stride}; }
 
-  operator View<const T>() const
-    requires(!std::is_const_v<T>)
-  {
-    return {data, rows, cols, stride};
-  }
+  operator View<const T>() const requires(!std::is_const_v<T>) { return {data, rows, cols, stride}; }
 };
 
 }  // namespace florence2

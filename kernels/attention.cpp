@@ -17,8 +17,8 @@ constexpr std::int64_t kQueryRows = 96;  // rows of the score tile that lies in 
 
 }  // namespace
 
-void attention_head(const KernelTable& table, float* scratch, View<float> dst, View<const float> q,
-                    View<const float> k, View<const float> v, float scale) {
+void attention_head(const KernelTable& table, float* scratch, View<float> dst, View<const float> q, View<const float> k,
+                    View<const float> v, float scale) {
   const std::int64_t length = k.rows, head_dim = q.cols;
   float* const keys = scratch;
   float* const values = keys + panel_floats(table.nr, length, head_dim);
@@ -82,17 +82,15 @@ void cross_attention(Context& context, View<float> dst, View<const float> q, con
 }
 
 void decode_attention(Context& context, View<float> dst, View<const float> q, View<const float> keys,
-                      View<const float> values, std::span<const int> slot_of, std::int64_t steps,
-                      std::int64_t slots, int heads, float scale) {
+                      View<const float> values, std::span<const int> slot_of, std::int64_t steps, std::int64_t slots,
+                      int heads, float scale) {
   const KernelTable& table = context.table();
   const std::int64_t head_dim = q.cols / heads, beams = q.rows;
   context.reserve(steps);
   parallel_for(context.threads(), beams * heads, [&](std::int64_t index, int thread) {
     const std::int64_t beam = index / heads, first = index % heads * head_dim;
     float* const scores = context.scratch(thread);
-    const auto row_of = [&](std::int64_t t) {
-      return t * slots + slot_of[static_cast<std::size_t>(t * beams + beam)];
-    };
+    const auto row_of = [&](std::int64_t t) { return t * slots + slot_of[static_cast<std::size_t>(t * beams + beam)]; };
     for (std::int64_t t = 0; t < steps; ++t) {
       scores[t] = table.dot(q.row(beam) + first, keys.row(row_of(t)) + first, head_dim);
     }

@@ -5,7 +5,6 @@
 #include <span>
 
 #include "core/buffer.hpp"
-
 #include "kernels/context.hpp"
 #include "kernels/matmul.hpp"
 
@@ -24,9 +23,9 @@ struct Grid {
 };
 
 struct AttentionWeights {
-  Norm norm;     ///< [c]
-  Linear qkv;    ///< [c] -> [3c]: q | k | v, each `heads` chunks of c / heads
-  Linear proj;   ///< [c] -> [c]
+  Norm norm;    ///< [c]
+  Linear qkv;   ///< [c] -> [3c]: q | k | v, each `heads` chunks of c / heads
+  Linear proj;  ///< [c] -> [c]
   int heads = 1;
 };
 
@@ -41,8 +40,8 @@ void channel_attention_block(Context& context, View<float> x, Buffer<float>& val
 
 /// Keys and values of one layer's cross-attention, packed once for an encoded prompt and shared by all beams.
 struct CrossCache {
-  Buffer<float> keys;    ///< [heads] panels of B[head_dim, length]
-  Buffer<float> values;  ///< [heads] panels of B[length, head_dim]
+  Buffer<float> keys;                             ///< [heads] panels of B[head_dim, length]
+  Buffer<float> values;                           ///< [heads] panels of B[length, head_dim]
   std::int64_t key_floats = 0, value_floats = 0;  ///< of one head
   std::int64_t length = 0, head_dim = 0;
   int heads = 0;
@@ -58,7 +57,7 @@ void cross_attention(Context& context, View<float> dst, View<const float> q, con
 /// q: [beams, heads * d]. keys, values: [steps * slots, heads * d], the row of step t and slot s is t * slots + s.
 /// slot_of[t * beams + b] is the slot that holds beam b's token of step t, for t < steps.
 void decode_attention(Context& context, View<float> dst, View<const float> q, View<const float> keys,
-                      View<const float> values, std::span<const int> slot_of, std::int64_t steps,
-                      std::int64_t slots, int heads, float scale);
+                      View<const float> values, std::span<const int> slot_of, std::int64_t steps, std::int64_t slots,
+                      int heads, float scale);
 
 }  // namespace florence2

@@ -1,5 +1,5 @@
-// The channel block's attention in two passes over row panels: the first makes q, k and v and adds up q^T k, the second mixes
-// the channels of v and projects. q and k never leave the cache.
+// The channel block's attention in two passes over row panels: the first makes q, k and v and adds up q^T k, the second
+// mixes the channels of v and projects. q and k never leave the cache.
 #include <algorithm>
 #include <cmath>
 
@@ -10,8 +10,8 @@
 namespace florence2 {
 namespace {
 
-/// Rows of a panel. They depend on the channels alone: each panel has a partial sum of its own, and the order in which these
-/// are added must not depend on the threads.
+/// Rows of a panel. They depend on the channels alone: each panel has a partial sum of its own, and the order in which
+/// these are added must not depend on the threads.
 std::int64_t panel_rows(std::int64_t c) { return std::clamp<std::int64_t>((std::int64_t{1} << 16) / c, 48, 192); }
 
 struct Sizes {
@@ -73,7 +73,8 @@ void channel_attention_block(Context& context, View<float> x, Buffer<float>& val
   const std::int64_t group_floats = panel_floats(table.nr, s.width, s.width);
   values.ensure(s.n * s.c);
   const View<float> v(values.data(), s.n, s.c);
-  context.reserve(matmul_scratch(table) + s.rows * (padded_stride(s.c) + padded_stride(3 * s.c)) + panel_floats(table.nr, s.width, s.rows));
+  context.reserve(matmul_scratch(table) + s.rows * (padded_stride(s.c) + padded_stride(3 * s.c)) +
+                  panel_floats(table.nr, s.width, s.rows));
   float* const partials = context.shared(s.panels * s.c * s.width + s.groups * group_floats);
   float* const mix_panels = partials + s.panels * s.c * s.width;
 

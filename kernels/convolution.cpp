@@ -64,9 +64,7 @@ void depthwise_residual(Context& context, View<float> dst, View<const float> src
                         const Depthwise& depthwise) {
   FL_DCHECK(dst.stride == dst.cols && src.stride == src.cols);
   parallel_for(context.threads(), grid.height, [&](std::int64_t y, int) {
-    const auto row_of = [&](std::int64_t r) {
-      return r < 0 || r >= grid.height ? nullptr : src.row(r * grid.width);
-    };
+    const auto row_of = [&](std::int64_t r) { return r < 0 || r >= grid.height ? nullptr : src.row(r * grid.width); };
     const float* const rows[3] = {row_of(y - 1), row_of(y), row_of(y + 1)};
     context.table().depthwise3x3_row(dst.row(y * grid.width), rows, depthwise.weight.data(), depthwise.bias.data(),
                                      grid.width, src.cols);

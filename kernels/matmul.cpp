@@ -9,8 +9,8 @@
 namespace florence2 {
 namespace {
 
-// A [kBlockK][nr] piece of a panel (16 to 32 KiB) and the sums it adds to stay in L1 while a block of rows of A, which lies in
-// L2 as a whole (kBlockFloats), passes over it.
+// A [kBlockK][nr] piece of a panel (16 to 32 KiB) and the sums it adds to stay in L1 while a block of rows of A, which
+// lies in L2 as a whole (kBlockFloats), passes over it.
 constexpr std::int64_t kBlockK = 256;
 constexpr std::int64_t kBlockRows = 144;
 constexpr std::int64_t kBlockFloats = std::int64_t{1} << 17;
@@ -71,15 +71,21 @@ void multiply_few_rows(const Product& p, std::int64_t panel_begin, std::int64_t 
     const GemmEpilogue epilogue = epilogue_at(p, 0, panel * p.table.nr);
     block.epilogue = &epilogue;
     switch (p.linear.weight.dtype()) {
-      case DType::f32: p.table.gemm_f32_f32_f32p(block); break;
-      case DType::f16: p.table.gemm_f32_f32_f16p(block); break;
-      case DType::bf16: p.table.gemm_f32_f32_bf16p(block); break;
+      case DType::f32:
+        p.table.gemm_f32_f32_f32p(block);
+        break;
+      case DType::f16:
+        p.table.gemm_f32_f32_f16p(block);
+        break;
+      case DType::bf16:
+        p.table.gemm_f32_f32_bf16p(block);
+        break;
     }
   }
 }
 
-/// Many rows: a piece of a panel is widened once, into L1, for a whole block of rows. Unfinished sums stay in scratch, so that
-/// dst may be the residual.
+/// Many rows: a piece of a panel is widened once, into L1, for a whole block of rows. Unfinished sums stay in scratch,
+/// so that dst may be the residual.
 void multiply_block(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
                     std::int64_t panel_end) {
   const std::int64_t depth = p.linear.in();
@@ -114,8 +120,7 @@ void multiply_block(const Product& p, std::int64_t row, std::int64_t rows, std::
   }
 }
 
-void multiply(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
-              std::int64_t panel_end) {
+void multiply(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin, std::int64_t panel_end) {
   if (p.a.rows <= p.table.mr) {
     multiply_few_rows(p, panel_begin, panel_end);
   } else {
@@ -134,8 +139,8 @@ std::int64_t panel_rows(const Context& context, std::int64_t rows, std::int64_t 
 
 std::int64_t matmul_scratch(const KernelTable& table) { return (kBlockK + kBlockRows) * table.nr; }
 
-void matmul_serial(const KernelTable& table, float* scratch, View<float> dst, View<const float> a,
-                   const Linear& linear, const MatmulOptions& options) {
+void matmul_serial(const KernelTable& table, float* scratch, View<float> dst, View<const float> a, const Linear& linear,
+                   const MatmulOptions& options) {
   FL_DCHECK(a.cols == linear.in() && dst.cols == linear.out() && a.rows == dst.rows);
   FL_DCHECK(linear.weight.nr() == table.nr);
   const Product product = {table, scratch, dst, a, linear, options};

@@ -24,8 +24,8 @@ struct Norm {
   float eps = 1e-5f;
 };
 
-/// Row stride for a matrix of `cols` columns in scratch. Rows whose distance is a multiple of 4 KiB would compete for the same
-/// few lines of L1 while a tile walks down several of them; one cache line more per row spreads them.
+/// Row stride for a matrix of `cols` columns in scratch. Rows whose distance is a multiple of 4 KiB would compete for
+/// the same few lines of L1 while a tile walks down several of them; one cache line more per row spreads them.
 constexpr std::int64_t padded_stride(std::int64_t cols) { return cols + 16; }
 
 struct MatmulOptions {
@@ -39,8 +39,8 @@ void matmul(Context& context, View<float> dst, View<const float> a, const Linear
             const MatmulOptions& options = {});
 
 /// The same on the calling thread alone, for use inside parallel loops. `scratch` holds matmul_scratch(table) floats.
-void matmul_serial(const KernelTable& table, float* scratch, View<float> dst, View<const float> a,
-                   const Linear& linear, const MatmulOptions& options = {});
+void matmul_serial(const KernelTable& table, float* scratch, View<float> dst, View<const float> a, const Linear& linear,
+                   const MatmulOptions& options = {});
 std::int64_t matmul_scratch(const KernelTable& table);
 
 /// x[m, c] += fc2(gelu(fc1(layer_norm(x)))), row panel by row panel so that nothing leaves L2.

@@ -1,5 +1,5 @@
-// Panels in plain memory: the packed layout itself, and products with activations that are packed on the fly, for use inside
-// parallel loops.
+// Panels in plain memory: the packed layout itself, and products with activations that are packed on the fly, for use
+// inside parallel loops.
 #pragma once
 
 #include <cstdint>

@@ -8,8 +8,8 @@
 namespace florence2 {
 namespace {
 
-constexpr std::int64_t kRowsATask = 32;   // small enough to share, large enough to pay for it
-constexpr std::int64_t kChunk = 8192;     // columns of one partial log-sum-exp
+constexpr std::int64_t kRowsATask = 32;  // small enough to share, large enough to pay for it
+constexpr std::int64_t kChunk = 8192;    // columns of one partial log-sum-exp
 
 /// body(row) for all rows, several rows a task.
 template <typename Body>

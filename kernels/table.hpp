@@ -25,20 +25,20 @@ struct GemmBlock {
   std::int64_t c_stride;
   const float* a;
   std::int64_t a_stride;
-  const void* panel;         // [k][nr], element type by entry; columns from n on are zero
+  const void* panel;  // [k][nr], element type by entry; columns from n on are zero
   std::int64_t m, n, k;
-  const float* start;        // [m, n] with start_stride, or nullptr: zero
+  const float* start;  // [m, n] with start_stride, or nullptr: zero
   std::int64_t start_stride;
   const GemmEpilogue* epilogue;  // nullptr: store plainly
-  const void* next;          // memory that the next block will read: it is fetched into L2 meanwhile; may be nullptr
+  const void* next;  // memory that the next block will read: it is fetched into L2 meanwhile; may be nullptr
   std::int64_t next_bytes;
 };
 
 struct KernelTable {
-  const char* name;         // "scalar", "avx2", …
-  std::uint32_t features;   // CPU features it needs (kernels/isa.hpp)
-  int mr;                   // rows of the register tile
-  int nr;                   // columns of a packed panel
+  const char* name;        // "scalar", "avx2", …
+  std::uint32_t features;  // CPU features it needs (kernels/isa.hpp)
+  int mr;                  // rows of the register tile
+  int nr;                  // columns of a packed panel
   // --- matrix products ---------------------------------------------------------------------------------
   void (*gemm_f32_f32_f32p)(const GemmBlock& block);
   // The same with half-precision panels that are widened in registers; for few rows (m <= mr).
@@ -49,8 +49,7 @@ struct KernelTable {
   void (*widen_bf16)(float* dst, const std::uint16_t* src, std::int64_t n);
   // --- rows --------------------------------------------------------------------------------------------
   // dst = (src - mean) / sqrt(variance + eps) * gamma + beta over n elements, two passes; dst may be src.
-  void (*layer_norm)(float* dst, const float* src, const float* gamma, const float* beta, std::int64_t n,
-                     float eps);
+  void (*layer_norm)(float* dst, const float* src, const float* gamma, const float* beta, std::int64_t n, float eps);
   // x = softmax(scale * x) over n elements, in place.
   void (*softmax)(float* x, std::int64_t n, float scale);
   // Largest element; the sum of exp(x[i] - max).

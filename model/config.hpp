@@ -51,7 +51,7 @@ struct Config {
   GenerationDefaults generation;
   ImageConfig image;
 
-  int grid_side() const;     ///< of the last stage's map, e.g. 24
+  int grid_side() const;  ///< of the last stage's map, e.g. 24
   int image_tokens() const { return 1 + grid_side() * grid_side(); }
   int image_width() const { return vision.dims[kVisionStages - 1]; }  ///< channels of the last stage
 };

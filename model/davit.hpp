@@ -23,7 +23,7 @@ struct DavitBlock {
 
 struct DavitStage {
   PatchEmbedding embedding;
-  Norm norm;              // over the input channels when prenorm, else over the output channels
+  Norm norm;  // over the input channels when prenorm, else over the output channels
   bool prenorm = true;
   std::vector<DavitBlock> spatial, channel;  // one of each a depth
 };
@@ -35,13 +35,13 @@ struct DavitWeights {
 
 /// Activations, sized once for the model's input side.
 struct DavitBuffers {
-  Buffer<float> x;    // [tokens, c] of the stage at work: the residual stream
-  Buffer<float> y;    // the same size: the other side of each convolution
+  Buffer<float> x;       // [tokens, c] of the stage at work: the residual stream
+  Buffer<float> y;       // the same size: the other side of each convolution
   Buffer<float> values;  // [tokens, c]: v of channel attention
 };
 
-/// pixels: [side * side, 3]. Returns the last stage's map [grid * grid, c], which lies in `buffers` until the next call.
-/// `after_stage`, when set, sees each stage's output [tokens, c] (for tests).
+/// pixels: [side * side, 3]. Returns the last stage's map [grid * grid, c], which lies in `buffers` until the next
+/// call. `after_stage`, when set, sees each stage's output [tokens, c] (for tests).
 View<const float> run_davit(Context& context, const DavitWeights& weights, const VisionConfig& config, int side,
                             View<const float> pixels, DavitBuffers& buffers,
                             const std::function<void(int, View<const float>)>& after_stage = {});

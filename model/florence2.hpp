@@ -54,8 +54,8 @@ enum class TaskInput : std::uint8_t { none, text, region };
 
 struct TaskInfo {
   Task task;
-  std::string_view token;        ///< "<OD>"
-  std::string_view prompt;       ///< sent to the model; "{input}" stands for the input
+  std::string_view token;   ///< "<OD>"
+  std::string_view prompt;  ///< sent to the model; "{input}" stands for the input
   TaskInput input;
   AnswerKind answer;
   std::string_view description;  ///< a few words for a help text
@@ -87,9 +87,9 @@ struct Item {
 /// `kind` says what the task asks for; `items` is empty for text.
 struct Answer {
   AnswerKind kind = AnswerKind::text;
-  std::string text;          ///< the whole answer of text tasks
-  std::vector<Item> items;   ///< in the order of the model's text
-  int items_dropped = 0;     ///< incomplete location groups that were not turned into items
+  std::string text;         ///< the whole answer of text tasks
+  std::vector<Item> items;  ///< in the order of the model's text
+  int items_dropped = 0;    ///< incomplete location groups that were not turned into items
 };
 
 /// Whose post-processing and prompts to follow, quirks included. `none`: the repaired rules (README).
@@ -106,9 +106,9 @@ struct ImageView {
 };
 
 struct PictureOptions {
-  bool exif_rotate = false;       ///< apply the EXIF orientation (the reference does not)
-  bool allow_truncated = false;   ///< keep what a file that ends early gave
-  bool scale_grey16 = true;       ///< 16-bit grey: take the high byte; false clips at 255, as Pillow does
+  bool exif_rotate = false;      ///< apply the EXIF orientation (the reference does not)
+  bool allow_truncated = false;  ///< keep what a file that ends early gave
+  bool scale_grey16 = true;      ///< 16-bit grey: take the high byte; false clips at 255, as Pillow does
   std::int64_t max_pixels = 178'956'970;
   std::int64_t max_file_bytes = std::int64_t{256} << 20;
 };
@@ -116,7 +116,8 @@ struct PictureOptions {
 /// A decoded picture: 8-bit RGB without padding, as Pillow's convert("RGB") gives it.
 class Picture {
  public:
-  /// Decodes JPEG, PNG, WebP, BMP, PNM or GIF (first frame). Errors: not_found, permission, data, limit, unsupported, io.
+  /// Decodes JPEG, PNG, WebP, BMP, PNM or GIF (first frame). Errors: not_found, permission, data, limit, unsupported,
+  /// io.
   static Result<Picture> open(const std::string& path, const PictureOptions& options = {});
   /// The same from memory; `name` is used in messages.
   static Result<Picture> decode(std::span<const std::byte> bytes, const std::string& name,
@@ -135,17 +136,17 @@ class Picture {
 // --- Model --------------------------------------------------------------------------------------------
 
 struct ModelOptions {
-  std::string isa = {};         ///< kernel table by name; empty: $FLORENCE2_ISA, else the fastest
-  int threads = 0;              ///< for loading; 0: all physical cores this process may use
-  bool check_weights = false;   ///< refuse NaN and infinity
+  std::string isa = {};        ///< kernel table by name; empty: $FLORENCE2_ISA, else the fastest
+  int threads = 0;             ///< for loading; 0: all physical cores this process may use
+  bool check_weights = false;  ///< refuse NaN and infinity
 };
 
 /// What a checkpoint holds.
 struct ModelInfo {
   std::string directory;
-  std::string size_name;        ///< "base", "large" or "custom"
-  std::string layout;           ///< "hf" or "ms"
-  std::string storage;          ///< dtype of the weights: "F32", "F16", "BF16" or "mixed"
+  std::string size_name;  ///< "base", "large" or "custom"
+  std::string layout;     ///< "hf" or "ms"
+  std::string storage;    ///< dtype of the weights: "F32", "F16", "BF16" or "mixed"
   std::string isa;
   std::int64_t parameters = 0;
   std::int64_t weight_bytes = 0;  ///< packed in memory
@@ -184,16 +185,16 @@ enum class EarlyStopping : std::uint8_t { yes, no, never };
 
 /// Unset fields take the checkpoint's generation settings, then the reference's defaults.
 struct GenerationOptions {
-  std::optional<int> num_beams = {};         ///< 1 to 16; 1 is greedy
-  std::optional<int> max_new_tokens = {};    ///< counts <s> and </s>; default 1024, cut to the position table
-  std::optional<int> no_repeat_ngram = {};   ///< 0: off
+  std::optional<int> num_beams = {};        ///< 1 to 16; 1 is greedy
+  std::optional<int> max_new_tokens = {};   ///< counts <s> and </s>; default 1024, cut to the position table
+  std::optional<int> no_repeat_ngram = {};  ///< 0: off
   std::optional<float> length_penalty = {};
   std::optional<EarlyStopping> early_stopping = {};
 };
 
 struct RunOptions {
-  std::string text = {};                      ///< phrase, caption or "<loc_..>" x 4, by task
-  std::optional<Box> region = {};             ///< pixels of the source picture, for tasks that take a region
+  std::string text = {};           ///< phrase, caption or "<loc_..>" x 4, by task
+  std::optional<Box> region = {};  ///< pixels of the source picture, for tasks that take a region
   GenerationOptions generation = {};
   Compat compat = Compat::none;
   /// Called after each decode step with the number of tokens so far; false cancels (error cancelled).
@@ -209,11 +210,11 @@ struct Timings {
 
 struct TaskResult {
   Answer answer;
-  std::string prompt;                    ///< as sent to the model
-  std::string text;                      ///< decoded, without <s> </s> <pad>, location tokens kept
-  std::vector<std::int32_t> token_ids;   ///< from the start token to </s>
-  std::vector<float> log_probs;          ///< one a generated token (token_ids without the first)
-  float score = 0;                       ///< sum of log-probabilities / length^penalty
+  std::string prompt;                   ///< as sent to the model
+  std::string text;                     ///< decoded, without <s> </s> <pad>, location tokens kept
+  std::vector<std::int32_t> token_ids;  ///< from the start token to </s>
+  std::vector<float> log_probs;         ///< one a generated token (token_ids without the first)
+  float score = 0;                      ///< sum of log-probabilities / length^penalty
   FinishReason finish_reason = FinishReason::stop;
   Timings timings;
 };
@@ -264,8 +265,8 @@ class Runner {
 /// Structured answer of decoded model text. Needs no weights. `size`: width and height of the picture.
 Answer parse_answer(Task task, std::string_view text, int width, int height, Compat compat = Compat::none);
 
-/// Prompt text of a task. `input`: text or location tokens. Errors: argument when text is not taken or, for Compat::none
-/// alone, missing or not a region where one is needed (the references accept that).
+/// Prompt text of a task. `input`: text or location tokens. Errors: argument when text is not taken or, for
+/// Compat::none alone, missing or not a region where one is needed (the references accept that).
 Result<std::string> build_prompt(Task task, std::string_view input, Compat compat = Compat::none);
 
 /// The four location tokens of a region in pixels. Error argument: outside the picture or corners out of order.

@@ -17,8 +17,8 @@ namespace florence2 {
 /// All parameters in force.
 struct GenerationRules {
   int num_beams = 3;
-  int max_new_tokens = 1024;     // counts forced <s> and </s>; total length is one more
-  int no_repeat_ngram = 3;       // 0: off
+  int max_new_tokens = 1024;  // counts forced <s> and </s>; total length is one more
+  int no_repeat_ngram = 3;    // 0: off
   float length_penalty = 1.0f;
   EarlyStopping early_stopping = EarlyStopping::yes;
   int start = 2, eos = 2;
@@ -34,8 +34,10 @@ struct Hypothesis {
   bool complete = true;           // ended by the model's own choice of eos, not by the length limit
 };
 
-/// Logits [num_beams, vocabulary] after appending tokens[b] to the sequence of beam parents[b] (the DecoderState's step).
-using StepFunction = std::function<View<const float>(std::span<const std::int32_t> tokens, std::span<const int> parents)>;
+/// Logits [num_beams, vocabulary] after appending tokens[b] to the sequence of beam parents[b] (the DecoderState's
+/// step).
+using StepFunction =
+    std::function<View<const float>(std::span<const std::int32_t> tokens, std::span<const int> parents)>;
 
 /// All finished hypotheses, best first (one for greedy). `on_step(tokens so far)` false cancels: error cancelled.
 /// Error model: non-finite logits, with the step.

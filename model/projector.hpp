@@ -2,8 +2,8 @@
 #pragma once
 
 #include "core/buffer.hpp"
-#include "kernels/matmul.hpp"
 #include "kernels/attention.hpp"
+#include "kernels/matmul.hpp"
 
 namespace florence2 {
 
@@ -19,7 +19,7 @@ struct ProjectorBuffers {
 };
 
 /// dst[1 + tokens, d] = norm(projection([mean; map])) with 2-D position and temporal embedding added to the map first.
-void run_projector(Context& context, View<float> dst, View<const float> map, Grid grid,
-                   const ProjectorWeights& weights, ProjectorBuffers& buffers);
+void run_projector(Context& context, View<float> dst, View<const float> map, Grid grid, const ProjectorWeights& weights,
+                   ProjectorBuffers& buffers);
 
 }  // namespace florence2

@@ -2,16 +2,19 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <new>
 #include <stdexcept>
 #include <string>
 
+#include "core/file.hpp"
 #include "model/engine.hpp"
 #include "model/florence2.hpp"
 #include "model/guarded.hpp"
 #include "model/rules.hpp"
 #include "tests/support.hpp"
+#include "tests/temp_folder.hpp"
 
 namespace florence2 {
 namespace {
@@ -263,6 +266,24 @@ TEST_CASE("folders and instruction sets that are not there are refused") {
   const auto isa = Model::load(kFolder, {.isa = "mmx"});
   REQUIRE_FALSE(isa);
   CHECK(isa.error().code == ErrorCode::argument);
+}
+
+TEST_CASE("a token without an embedding is refused") {
+  const test::TempFolder folder;
+  for (const char* name : {"config.json", "preprocessor_config.json", "model.safetensors"}) {
+    std::filesystem::copy_file(kFolder + "/" + name, folder.file(name));
+  }
+  auto tokenizer = read_file(kFolder + "/tokenizer.json", 1 << 20);
+  REQUIRE(tokenizer);
+  const std::string list = "\"added_tokens\": [";
+  const std::string token = R"({"id": 1755, "content": "<extra>", "single_word": false, "lstrip": false,)"
+                            R"( "rstrip": false, "normalized": false, "special": true},)";
+  tokenizer->insert(tokenizer->find(list) + list.size(), token);
+  folder.write("tokenizer.json", *tokenizer);
+  const auto model = Model::load(folder.path());
+  REQUIRE_FALSE(model);
+  check_error(model.error(), ErrorCode::model, "token \"<extra>\" has id 1755, the embedding has 1755 rows");
+  CHECK(model.error().where == folder.file("tokenizer.json"));
 }
 
 TEST_CASE("what is thrown inside becomes an error") {

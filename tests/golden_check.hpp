@@ -36,7 +36,10 @@ class GoldenCheck {
   void check_case(const json::Value& golden, const EncodedImage& image);
   void check_run(const json::Value& golden, View<const float> memory);
   void check_hypotheses(const json::Value& golden, const std::vector<Hypothesis>& actual, bool decided);
+  /// The recorded text's answers by both references' rules.
   void check_answers(const json::Value& golden, const json::Value& run, const EncodedImage& image);
+  /// The same beam search through the public API, whose rules come from the checkpoint.
+  void check_runner(const json::Value& golden, const EncodedImage& image);
   /// The 32 recorded values and the statistics of a tensor. Columns or elements beyond the view's are left out.
   void check_probe(const std::string& stage, const json::Value& golden, View<const float> actual);
   void check_value(const std::string& stage, double actual, double expected, double tolerance);

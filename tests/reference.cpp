@@ -11,8 +11,8 @@ namespace {
 constexpr double kUnit = 0x1p-24;  // u: largest relative error of one f32 rounding
 /// Relative error of the kernels' exp, 1.25 ulp (rowwise_test measures it).
 constexpr double kExpError = 2.5 * kUnit;
-/// Error of the kernels' GELU relative to |x|: 0.1 u from the fit, 1.5 u from the few roundings in Phi(-|x|) <= 1/2, and 1 - Phi
-/// and the product with x round once each (rowwise_test measures 1.7 u).
+/// Error of the kernels' GELU relative to |x|: 0.1 u from the fit, 1.5 u from the few roundings in Phi(-|x|) <= 1/2,
+/// and 1 - Phi and the product with x round once each (rowwise_test measures 1.7 u).
 constexpr double kGeluError = 3 * kUnit;
 /// exp stops at e^-87.3 instead of going to zero, and below 2^-126 there are only subnormal numbers.
 constexpr double kTiny = 2e-38;

@@ -44,7 +44,7 @@ struct BenchReport {
 Result<std::optional<BenchOptions>> parse_options(int argc, char** argv) {
   BenchOptions options;
   BenchSettings& settings = options.settings;
-  settings.threads = default_threads();
+  settings.threads = 0;
   Arguments arguments(kHeading);
   arguments.value("-m,--model", "DIR", "a checkpoint instead of random weights", text_into(options.model));
   const auto choose_size = choice_into<std::string>(options.size, {{"base", "base"}, {"large", "large"}});
@@ -63,6 +63,8 @@ Result<std::optional<BenchOptions>> parse_options(int argc, char** argv) {
   add_quiet_option(arguments, options.quiet);
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return std::optional<BenchOptions>();
+  FL_TRY(threads_from_environment(settings.threads));
+  if (settings.threads == 0) settings.threads = default_threads();
   if (options.size_given && !options.model.empty()) {
     return Error{ErrorCode::argument, "goes with random weights, not with --model", "--size"};
   }

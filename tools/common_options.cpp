@@ -1,6 +1,7 @@
 #include "tools/common_options.hpp"
 
 #include <charconv>
+#include <cstdlib>
 
 namespace florence2 {
 namespace {
@@ -24,8 +25,17 @@ void add_quiet_option(Arguments& arguments, bool& quiet) {
 }
 
 void add_threads_option(Arguments& arguments, int& threads) {
-  arguments.value("-t,--threads", "N", "threads; default: the physical cores this process may use",
+  arguments.value("-t,--threads", "N", "threads; else $FLORENCE2_THREADS, else the physical cores this process may use",
                   integer_into(threads, 1, kMostThreads));
+}
+
+Status threads_from_environment(int& threads) {
+  const char* variable = std::getenv("FLORENCE2_THREADS");
+  if (threads != 0 || variable == nullptr || *variable == '\0') return {};
+  const auto number = parse_integer(variable, 1, kMostThreads);
+  if (!number) return Error{ErrorCode::argument, number.error().message, "FLORENCE2_THREADS"};
+  threads = static_cast<int>(*number);
+  return {};
 }
 
 void add_precision_option(Arguments& arguments) {

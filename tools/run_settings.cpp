@@ -171,6 +171,7 @@ Result<std::optional<RunSettings>> parse_run_settings(int argc, char** argv) {
   add_generation_options(arguments, settings.generation);
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return std::optional<RunSettings>();
+  FL_TRY(threads_from_environment(settings.threads));
   settings.jobs = make_jobs(question);
   FL_TRY(check_jobs(settings.jobs, question, settings.compat));
   if (settings.images.empty()) {

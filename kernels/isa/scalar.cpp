@@ -1,4 +1,5 @@
-// Kernel table "scalar": the portable kernels, built for the baseline. See docs/kernels.md for the rules of this folder.
+// Kernel table "scalar": the portable kernels, built for the baseline. See docs/kernels.md for the rules of this
+// folder.
 #include <cstdint>
 
 #include "kernels/table.hpp"

@@ -1,5 +1,5 @@
-// The matrix product's register tile: MR rows times NV registers of a packed panel, one template for every tile height and
-// panel type.
+// The matrix product's register tile: MR rows times NV registers of a packed panel, one template for every tile height
+// and panel type.
 
 struct PanelF32 {
   using Element = float;
@@ -35,7 +35,8 @@ inline void store_lanes(float* p, F32 a, std::int64_t lanes) {
   }
 }
 
-/// Bias, GELU and residual on the finished sums tile[rows][kPanelWidth] of rows [row0, row0 + rows), and the store to C.
+/// Bias, GELU and residual on the finished sums tile[rows][kPanelWidth] of rows [row0, row0 + rows), and the store to
+/// C.
 [[gnu::noinline]] void finish_tile(const GemmBlock& g, std::int64_t row0, int rows, const float* tile) {
   const GemmEpilogue& e = *g.epilogue;
   for (int j = 0; j < kPanelRegisters; ++j) {

@@ -1,6 +1,7 @@
 // exp and GELU over F32. The coefficients come from fit_polynomials.py.
 
-/// e^x, at most 1 ulp or so off; x below -87.3 gives the smallest normal number, above 88.3 the largest power kept finite.
+/// e^x, at most 1 ulp or so off; x below -87.3 gives the smallest normal number, above 88.3 the largest power kept
+/// finite.
 inline F32 exp(F32 x) {
   x = min(set1(88.3f), max(set1(-87.3f), x));  // in this order a NaN stays one
   const F32 n = round_to_integer(x * set1(1.44269504088896341f));
@@ -15,9 +16,9 @@ inline F32 exp(F32 x) {
   return p * exp2_of_integer(n);
 }
 
-/// Exact GELU: x * Phi(x), with Phi(-|x|) = erfc(t) / 2 for t = |x| / sqrt 2 and erfc(t) = 2^q(t), a polynomial fitted for the
-/// absolute error that Phi needs (1e-8). The left tail keeps its size instead of cancelling in 1 + erf; beyond t = 5.6 the
-/// product is below 1e-13.
+/// Exact GELU: x * Phi(x), with Phi(-|x|) = erfc(t) / 2 for t = |x| / sqrt 2 and erfc(t) = 2^q(t), a polynomial fitted
+/// for the absolute error that Phi needs (1e-8). The left tail keeps its size instead of cancelling in 1 + erf; beyond
+/// t = 5.6 the product is below 1e-13.
 inline F32 gelu(F32 x) {
   const F32 t = min(abs(x) * set1(0.70710678118654752f), set1(5.6f));
   F32 q = fma(set1(-1.415512088e-06f), t, set1(2.727858919e-05f));

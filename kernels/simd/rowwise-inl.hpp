@@ -2,7 +2,8 @@
 
 constexpr int kAccumulators = 4;  // independent sums that hide the latency of an addition
 
-/// Sum of term(register of x[i..]) over n elements; `term` maps the lanes beyond the end (zeros) to whatever, `lanes` masks them.
+/// Sum of term(register of x[i..]) over n elements; `term` maps the lanes beyond the end (zeros) to whatever, `lanes`
+/// masks them.
 template <typename Term>
 inline float reduce_sum(const float* x, std::int64_t n, const Term& term) {
   F32 acc[kAccumulators];

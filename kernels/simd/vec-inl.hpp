@@ -139,20 +139,36 @@ inline F32 load_f16(const std::uint16_t* p) {
 inline F32 load_bf16(const std::uint16_t* p) {
   return lanewise([&](int i) { return float_of_bits(static_cast<std::uint32_t>(p[i]) << 16); });
 }
-inline F32 operator+(F32 a, F32 b) { return lanewise([&](int i) { return a.v[i] + b.v[i]; }); }
-inline F32 operator-(F32 a, F32 b) { return lanewise([&](int i) { return a.v[i] - b.v[i]; }); }
-inline F32 operator*(F32 a, F32 b) { return lanewise([&](int i) { return a.v[i] * b.v[i]; }); }
+inline F32 operator+(F32 a, F32 b) {
+  return lanewise([&](int i) { return a.v[i] + b.v[i]; });
+}
+inline F32 operator-(F32 a, F32 b) {
+  return lanewise([&](int i) { return a.v[i] - b.v[i]; });
+}
+inline F32 operator*(F32 a, F32 b) {
+  return lanewise([&](int i) { return a.v[i] * b.v[i]; });
+}
 // Rounds the product too: a true fused operation would be a library call on the baseline.
-inline F32 fma(F32 a, F32 b, F32 c) { return lanewise([&](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
-inline F32 max(F32 a, F32 b) { return lanewise([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; }); }
-inline F32 min(F32 a, F32 b) { return lanewise([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; }); }
-inline F32 abs(F32 a) { return lanewise([&](int i) { return __builtin_fabsf(a.v[i]); }); }
+inline F32 fma(F32 a, F32 b, F32 c) {
+  return lanewise([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
+}
+inline F32 max(F32 a, F32 b) {
+  return lanewise([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline F32 min(F32 a, F32 b) {
+  return lanewise([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline F32 abs(F32 a) {
+  return lanewise([&](int i) { return __builtin_fabsf(a.v[i]); });
+}
 inline Mask less(F32 a, F32 b) {
   Mask r;
   for (int i = 0; i < 4; ++i) r.m[i] = a.v[i] < b.v[i];
   return r;
 }
-inline F32 select(Mask m, F32 yes, F32 no) { return lanewise([&](int i) { return m.m[i] ? yes.v[i] : no.v[i]; }); }
+inline F32 select(Mask m, F32 yes, F32 no) {
+  return lanewise([&](int i) { return m.m[i] ? yes.v[i] : no.v[i]; });
+}
 inline F32 round_to_integer(F32 a) {
   // Adding and taking away 1.5 * 2^23 rounds to the nearest integer for |a| < 2^22, which all callers guarantee.
   return lanewise([&](int i) { return (a.v[i] + 12582912.0f) - 12582912.0f; });
