@@ -264,8 +264,11 @@ void GoldenCheck::check_hypotheses(const json::Value& golden, const std::vector<
 void GoldenCheck::check_answers(const json::Value& golden, const json::Value& run, const EncodedImage& image) {
   const auto task = parse_task_name(text_of(at(golden, "task")));
   REQUIRE(task);
+  const json::Value& answers = at(run, "parsed");
   for (const Compat compat : {Compat::hf, Compat::ms}) {
-    const json::Value& parsed = at(at(run, "parsed"), compat == Compat::hf ? "hf" : "ms");
+    // Goldens may be made without Microsoft's processing file, never without Hugging Face's.
+    if (compat == Compat::ms && answers.find("ms") == nullptr) continue;
+    const json::Value& parsed = at(answers, compat == Compat::hf ? "hf" : "ms");
     if (parsed.find("error") != nullptr) continue;  // the reference itself failed on this text
     const Answer answer = parse_answer(*task, text_of(at(run, "text")), image.width(), image.height(), compat);
     CHECK(same(answer_json(answer, compat), parsed));
