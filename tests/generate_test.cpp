@@ -303,7 +303,8 @@ TEST_CASE("non-finite logits are an error of the model that names the step") {
   Context context(*table, 1);
   GenerationRules rules;
   rules.num_beams = beams;
-  const StepFunction good = ScoreTable(4, 700, -30).step(beams);
+  const ScoreTable scores(4, 700, -30);
+  const StepFunction good = scores.step(beams);
   int steps = 0;
   std::vector<float> damaged;
   const auto result = generate(context, rules, [&](auto tokens, auto parents) -> View<const float> {
