@@ -13,14 +13,15 @@
 
 namespace florence2::fuzz {
 
+/// Never destroyed: the handler that removes the folder runs after destructors of statics.
 inline const std::string& input_folder() {
-  static const std::string folder = [] {
+  static const std::string& folder = *[] {
     const auto base = std::filesystem::is_directory("/dev/shm") ? std::filesystem::path("/dev/shm")
                                                                 : std::filesystem::temp_directory_path();
     const std::filesystem::path path = base / ("florence2-fuzz-" + std::to_string(getpid()));
     std::filesystem::create_directories(path);
     std::atexit([] { std::filesystem::remove_all(input_folder()); });
-    return path.string();
+    return new std::string(path.string());
   }();
   return folder;
 }
