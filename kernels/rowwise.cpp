@@ -29,13 +29,6 @@ void layer_norm(Context& context, View<float> dst, View<const float> src, const 
   });
 }
 
-void add_layer_norm(Context& context, View<float> dst, View<const float> src, const Norm& norm) {
-  for_each_row(context, src.rows, [&](std::int64_t row) {
-    context.table().add(dst.row(row), src.row(row), src.cols);
-    context.table().layer_norm(dst.row(row), dst.row(row), norm.gamma.data(), norm.beta.data(), src.cols, norm.eps);
-  });
-}
-
 void log_sum_exp(Context& context, std::span<LogSumExp> dst, View<const float> src) {
   // The chunks are fixed by the row's length, so the sums do not depend on the threads.
   const std::int64_t chunks = (src.cols + kChunk - 1) / kChunk;

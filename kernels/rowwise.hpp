@@ -12,9 +12,6 @@ namespace florence2 {
 /// dst = layer_norm(src) row by row; dst may be src.
 void layer_norm(Context& context, View<float> dst, View<const float> src, const Norm& norm);
 
-/// dst = layer_norm(dst + src) row by row: the residual and norm of a post-norm transformer layer.
-void add_layer_norm(Context& context, View<float> dst, View<const float> src, const Norm& norm);
-
 /// log(sum(exp(row))) with the maximum subtracted, one value a row: normalizer[rows]. log_softmax is
 /// row - max - log(sum), so both parts are returned.
 struct LogSumExp {
