@@ -34,7 +34,7 @@ void transpose(float* dst, View<const float> src) {
 void sum_panel(const KernelTable& table, float* scratch, View<const float> x, View<float> values, View<float> partial,
                const Sizes& s, const AttentionWeights& weights) {
   float* const widened = scratch;
-  const View<float> normed(widened + matmul_scratch(table), x.rows, s.c, padded_stride(s.c));
+  const View<float> normed(widened + matmul_scratch(table, s.c), x.rows, s.c, padded_stride(s.c));
   const View<float> qkv(normed.row(x.rows), x.rows, 3 * s.c, padded_stride(3 * s.c));
   float* const key_panels = qkv.row(x.rows);
   for (std::int64_t r = 0; r < x.rows; ++r) {
@@ -56,7 +56,7 @@ void sum_panel(const KernelTable& table, float* scratch, View<const float> x, Vi
 void mix_panel(const KernelTable& table, float* scratch, View<float> x, View<const float> values,
                const float* mix_panels, const Sizes& s, const AttentionWeights& weights) {
   float* const widened = scratch;
-  const View<float> mixed(widened + matmul_scratch(table), x.rows, s.c, padded_stride(s.c));
+  const View<float> mixed(widened + matmul_scratch(table, s.c), x.rows, s.c, padded_stride(s.c));
   const std::int64_t group_floats = panel_floats(table.nr, s.width, s.width);
   for (std::int64_t g = 0; g < s.groups; ++g) {
     multiply_panels(table, mixed.col_range(g * s.width, s.width), values.col_range(g * s.width, s.width),
@@ -73,7 +73,7 @@ void channel_attention_block(Context& context, View<float> x, Buffer<float>& val
   const std::int64_t group_floats = panel_floats(table.nr, s.width, s.width);
   values.ensure(s.n * s.c);
   const View<float> v(values.data(), s.n, s.c);
-  context.reserve(matmul_scratch(table) + s.rows * (padded_stride(s.c) + padded_stride(3 * s.c)) +
+  context.reserve(matmul_scratch(table, s.c) + s.rows * (padded_stride(s.c) + padded_stride(3 * s.c)) +
                   panel_floats(table.nr, s.width, s.rows));
   float* const partials = context.shared(s.panels * s.c * s.width + s.groups * group_floats);
   float* const mix_panels = partials + s.panels * s.c * s.width;

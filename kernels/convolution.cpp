@@ -47,11 +47,11 @@ void patch_embedding(Context& context, View<float> dst, View<const float> src, G
   FL_DCHECK(dst.rows == out.tokens() && src.rows == grid.tokens());
   const std::int64_t rows = std::clamp<std::int64_t>(kPatchFloats / depth / table.mr, 4, 32) * table.mr;
   const std::int64_t stride = padded_stride(depth);
-  context.reserve(matmul_scratch(table) + rows * stride);
+  context.reserve(matmul_scratch(table, depth) + rows * stride);
   parallel_for(context.threads(), (dst.rows + rows - 1) / rows, [&](std::int64_t index, int thread) {
     const View<float> panel = dst.row_range(index * rows, std::min(rows, dst.rows - index * rows));
     float* widened = context.scratch(thread);
-    const View<float> patches(widened + matmul_scratch(table), panel.rows, depth, stride);
+    const View<float> patches(widened + matmul_scratch(table, depth), panel.rows, depth, stride);
     for (std::int64_t r = 0; r < panel.rows; ++r) {
       const std::int64_t token = index * rows + r;
       gather_patch(table, patches.row(r), src, grid, embedding, norm, token / out.width, token % out.width);

@@ -19,7 +19,7 @@ struct WindowBuffers {
 
   static std::int64_t floats(const KernelTable& table, std::int64_t t, std::int64_t c, std::int64_t head_dim) {
     return t * (2 * padded_stride(c) + padded_stride(3 * c)) + attention_head_scratch(table, t, head_dim) +
-           matmul_scratch(table);
+           matmul_scratch(table, c);
   }
   WindowBuffers(const KernelTable& table, float* memory, std::int64_t t, std::int64_t c, std::int64_t head_dim)
       : normed(memory, t, c, padded_stride(c)),

@@ -95,9 +95,10 @@ Result<Weights> read_all(WeightReader& reader, Config& config, const KernelTable
 }  // namespace
 
 Result<Weights> load_weights(const std::string& directory, Config& config, const KernelTable& table,
-                             const ModelOptions& options, ModelInfo& info) {
+                             const PrecisionPlan& precision, const ModelOptions& options, ModelInfo& info) {
   const int threads = options.threads > 0 ? options.threads : default_threads();
-  FL_ASSIGN(auto reader, WeightReader::open(directory, {threads, options.check_weights}));
+  const auto choose = [&](std::string_view name, DType stored) { return precision.weight_dtype(name, stored); };
+  FL_ASSIGN(auto reader, WeightReader::open(directory, {threads, options.check_weights, choose}));
   auto weights = read_all(reader, config, table, info);
   if (!weights) {
     Error error = std::move(weights).error();

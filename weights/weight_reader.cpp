@@ -58,10 +58,13 @@ Status parallel_pieces(int threads, std::int64_t total, std::int64_t piece, cons
   return {};
 }
 
-/// Packs a matrix whose rows fill(first, count, dst, thread) provides in the matrix's own element type.
+/// The type in which rows are read that a matrix of type `packed` shall hold: as stored, or f32 to be converted.
+DType read_dtype(DType packed, DType stored) { return packed == stored ? stored : DType::f32; }
+
+/// Packs a matrix whose rows fill(first, count, dst, thread) provides in `dtype`: the matrix's own, or f32.
 template <typename Fill>
-Status pack_pieces(PackedMatrix& packed, std::vector<Buffer<std::byte>>& pieces, const Fill& fill) {
-  const std::int64_t row_bytes = packed.k() * static_cast<std::int64_t>(size_of(packed.dtype()));
+Status pack_pieces(PackedMatrix& packed, DType dtype, std::vector<Buffer<std::byte>>& pieces, const Fill& fill) {
+  const std::int64_t row_bytes = packed.k() * static_cast<std::int64_t>(size_of(dtype));
   const std::int64_t panels = std::max<std::int64_t>(1, kChunkBytes / (row_bytes * packed.nr()));
   const std::int64_t rows = panels * packed.nr();
   for (Buffer<std::byte>& piece : pieces) piece.ensure(rows * row_bytes);
@@ -69,7 +72,11 @@ Status pack_pieces(PackedMatrix& packed, std::vector<Buffer<std::byte>>& pieces,
                          [&](std::int64_t first, std::int64_t count, int thread) -> Status {
                            std::byte* piece = pieces[static_cast<std::size_t>(thread)].data();
                            FL_TRY(fill(first, count, piece, thread));
-                           packed.pack_rows(first, count, piece);
+                           if (dtype == packed.dtype()) {
+                             packed.pack_rows(first, count, piece);
+                           } else {
+                             packed.pack_floats(first, count, reinterpret_cast<const float*>(piece));
+                           }
                            return {};
                          });
 }
@@ -130,21 +137,23 @@ Result<Linear> WeightReader::linears(const KernelTable& table, std::span<const s
   }
   const DType first_dtype = parts[0].dtype;
   const bool same = std::all_of(parts.begin(), parts.end(), [&](const Stored& p) { return p.dtype == first_dtype; });
-  const DType dtype = same ? first_dtype : DType::f32;
+  const DType stored = same ? first_dtype : DType::f32;
+  const DType packed = packed_dtype(names[0], stored), dtype = read_dtype(packed, stored);
 
   Linear linear;
-  linear.weight = PackedMatrix(table, dtype, out * static_cast<std::int64_t>(parts.size()), in);
-  FL_TRY(pack_pieces(linear.weight, pieces_, [&](std::int64_t row, std::int64_t count, std::byte* dst, int) -> Status {
-    while (count > 0) {  // a piece may reach over the end of a part
-      const std::int64_t part_row = row % out;
-      const std::int64_t rows = std::min(count, out - part_row);
-      FL_TRY(read(parts[static_cast<std::size_t>(row / out)], part_row * in, rows * in, dtype, dst));
-      dst += rows * in * static_cast<std::int64_t>(size_of(dtype));
-      row += rows;
-      count -= rows;
-    }
-    return {};
-  }));
+  linear.weight = PackedMatrix(table, packed, out * static_cast<std::int64_t>(parts.size()), in);
+  FL_TRY(pack_pieces(linear.weight, dtype, pieces_,
+                     [&](std::int64_t row, std::int64_t count, std::byte* dst, int) -> Status {
+                       while (count > 0) {  // a piece may reach over the end of a part
+                         const std::int64_t part_row = row % out;
+                         const std::int64_t rows = std::min(count, out - part_row);
+                         FL_TRY(read(parts[static_cast<std::size_t>(row / out)], part_row * in, rows * in, dtype, dst));
+                         dst += rows * in * static_cast<std::int64_t>(size_of(dtype));
+                         row += rows;
+                         count -= rows;
+                       }
+                       return {};
+                     }));
   if (bias) {
     FL_ASSIGN(linear.bias, biases(names, out));
   }
@@ -155,15 +164,17 @@ Result<Linear> WeightReader::projection(const KernelTable& table, std::int64_t d
   const std::string name = "model.multi_modal_projector.image_projection";
   if (!ms_layout_) return linear(table, name, d, cv, false);
   FL_ASSIGN(const Stored tensor, expect(name + ".weight", std::array{cv, d}));
-  const auto size = static_cast<std::int64_t>(size_of(tensor.dtype));
+  const DType packed = packed_dtype(name, tensor.dtype), dtype = read_dtype(packed, tensor.dtype);
+  const auto size = static_cast<std::int64_t>(size_of(dtype));
   Buffer<std::byte> stored(tensor.elements * size);  // its rows are our columns: all are needed for each piece
-  FL_TRY(read(tensor, 0, tensor.elements, tensor.dtype, stored.data()));
+  FL_TRY(read(tensor, 0, tensor.elements, dtype, stored.data()));
   Linear linear;
-  linear.weight = PackedMatrix(table, tensor.dtype, d, cv);
-  FL_TRY(pack_pieces(linear.weight, pieces_, [&](std::int64_t row, std::int64_t count, std::byte* dst, int) -> Status {
-    transpose_values(tensor.dtype, dst, cv, stored.data() + row * size, d, cv, count);
-    return {};
-  }));
+  linear.weight = PackedMatrix(table, packed, d, cv);
+  FL_TRY(pack_pieces(linear.weight, dtype, pieces_,
+                     [&](std::int64_t row, std::int64_t count, std::byte* dst, int) -> Status {
+                       transpose_values(dtype, dst, cv, stored.data() + row * size, d, cv, count);
+                       return {};
+                     }));
   return linear;
 }
 
@@ -173,18 +184,19 @@ Result<Linear> WeightReader::patch_linear(const KernelTable& table, std::string_
   FL_ASSIGN(const Stored tensor, expect(names[0] + ".weight", std::array<std::int64_t, 4>{out, in, kernel, kernel}));
   const std::int64_t taps = std::int64_t{kernel} * kernel;
   const std::int64_t row_elements = in * taps;
-  const std::int64_t row_bytes = row_elements * static_cast<std::int64_t>(size_of(tensor.dtype));
+  const DType packed = packed_dtype(names[0], tensor.dtype), dtype = read_dtype(packed, tensor.dtype);
+  const std::int64_t row_bytes = row_elements * static_cast<std::int64_t>(size_of(dtype));
   std::vector<Buffer<std::byte>> rows(pieces_.size());  // one stored row a thread
   for (Buffer<std::byte>& row : rows) row.ensure(row_bytes);
 
   Linear linear;
-  linear.weight = PackedMatrix(table, tensor.dtype, out, row_elements);
-  FL_TRY(pack_pieces(linear.weight, pieces_,
+  linear.weight = PackedMatrix(table, packed, out, row_elements);
+  FL_TRY(pack_pieces(linear.weight, dtype, pieces_,
                      [&](std::int64_t first, std::int64_t count, std::byte* dst, int thread) -> Status {
                        std::byte* stored = rows[static_cast<std::size_t>(thread)].data();
                        for (std::int64_t row = first; row < first + count; ++row, dst += row_bytes) {
-                         FL_TRY(read(tensor, row * row_elements, row_elements, tensor.dtype, stored));
-                         transpose_values(tensor.dtype, dst, in, stored, taps, in, taps);
+                         FL_TRY(read(tensor, row * row_elements, row_elements, dtype, stored));
+                         transpose_values(dtype, dst, in, stored, taps, in, taps);
                        }
                        return {};
                      }));
@@ -239,6 +251,10 @@ std::string WeightReader::storage() const {
 
 std::string WeightReader::file_name(std::string_view hf_name) const {
   return ms_layout_ ? ms_name(hf_name) : std::string(hf_name);
+}
+
+DType WeightReader::packed_dtype(std::string_view hf_name, DType stored) const {
+  return options_.choose_dtype ? options_.choose_dtype(hf_name, stored) : stored;
 }
 
 Error WeightReader::damaged(std::string message) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <span>
 #include <string>
@@ -22,9 +23,12 @@ std::string ms_name(std::string_view hf_name);
 
 class WeightReader {
  public:
+  /// The element type to pack a weight in, given its name and the type it is stored in.
+  using ChooseDType = std::function<DType(std::string_view hf_name, DType stored)>;
   struct Options {
     int threads = 1;
-    bool check_values = false;  // NaN or infinity is an error that names the tensor and the element
+    bool check_values = false;      // NaN or infinity is an error that names the tensor and the element
+    ChooseDType choose_dtype = {};  // none: weights keep the stored type
   };
 
   /// Opens directory/model.safetensors. Errors as SafetensorsFile::open.
@@ -34,12 +38,12 @@ class WeightReader {
   /// Shape of a tensor, or empty when the file lacks it. `hf_name` as in all calls.
   std::span<const std::int64_t> shape_of(std::string_view hf_name) const;
 
-  /// A linear layer "<name>.weight" [out, in] and, if `bias`, "<name>.bias" [out]. The packed matrix keeps the file's
-  /// dtype.
+  /// A linear layer "<name>.weight" [out, in] and, if `bias`, "<name>.bias" [out], packed as Options::choose_dtype
+  /// says.
   Result<Linear> linear(const KernelTable& table, std::string_view name, std::int64_t out, std::int64_t in,
                         bool bias = true);
   /// Several layers of the same input side by side, e.g. q_proj, k_proj, v_proj: outputs in that order. Mixed dtypes
-  /// widen to f32.
+  /// widen to f32 first.
   Result<Linear> linears(const KernelTable& table, std::span<const std::string> names, std::int64_t out,
                          std::int64_t in, bool bias = true);
   /// image_projection: [d, cv] in the hf layout, its transpose in the ms layout; no bias.
@@ -70,6 +74,7 @@ class WeightReader {
 
   WeightReader(SafetensorsFile file, const Options& options);
   std::string file_name(std::string_view hf_name) const;
+  DType packed_dtype(std::string_view hf_name, DType stored) const;
   Error damaged(std::string message) const;
   /// The tensor, marked used; errors name it, what was found and what was expected.
   Result<Stored> expect(std::string_view hf_name, std::span<const std::int64_t> shape);
