@@ -17,7 +17,7 @@ else()
   message(STATUS "SIMDe not found: the AVX-512 and VNNI tables are tested only where the CPU has them")
 endif()
 
-foreach(name panels matmul matmul8 rowwise attention convolution isa)
+foreach(name thread_pool panels matmul matmul8 rowwise attention convolution isa)
   florence2_test(${name}_test florence2_kernel_support)
 endforeach()
 

@@ -7,7 +7,6 @@
 #include <system_error>
 #include <utility>
 
-#include "kernels/parallel.hpp"
 #include "weights/stored_values.hpp"
 
 namespace florence2 {
@@ -47,9 +46,9 @@ std::string listing(const std::string& directory) {
 
 /// Calls body(first, count, thread) for pieces of [0, total). Returns the error of the lowest piece that failed.
 template <typename Body>
-Status parallel_pieces(int threads, std::int64_t total, std::int64_t piece, const Body& body) {
-  std::vector<Status> status(static_cast<std::size_t>(threads));
-  parallel_for(threads, (total + piece - 1) / piece, [&](std::int64_t index, int thread) {
+Status parallel_pieces(ThreadPool& pool, std::int64_t total, std::int64_t piece, const Body& body) {
+  std::vector<Status> status(static_cast<std::size_t>(pool.threads()));
+  pool.parallel_for((total + piece - 1) / piece, [&](std::int64_t index, int thread) {
     Status& mine = status[static_cast<std::size_t>(thread)];
     const std::int64_t first = index * piece;
     if (mine) mine = body(first, std::min(piece, total - first), thread);
@@ -63,22 +62,22 @@ DType read_dtype(DType packed, DType stored) { return packed == stored ? stored 
 
 /// Packs a matrix whose rows fill(first, count, dst, thread) provides in `dtype`: the matrix's own, or f32.
 template <typename Fill>
-Status pack_pieces(PackedMatrix& packed, DType dtype, std::vector<Buffer<std::byte>>& pieces, const Fill& fill) {
+Status pack_pieces(ThreadPool& pool, PackedMatrix& packed, DType dtype, std::vector<Buffer<std::byte>>& pieces,
+                   const Fill& fill) {
   const std::int64_t row_bytes = packed.k() * static_cast<std::int64_t>(size_of(dtype));
   const std::int64_t panels = std::max<std::int64_t>(1, kChunkBytes / (row_bytes * packed.nr()));
   const std::int64_t rows = panels * packed.nr();
   for (Buffer<std::byte>& piece : pieces) piece.ensure(rows * row_bytes);
-  return parallel_pieces(static_cast<int>(pieces.size()), packed.n(), rows,
-                         [&](std::int64_t first, std::int64_t count, int thread) -> Status {
-                           std::byte* piece = pieces[static_cast<std::size_t>(thread)].data();
-                           FL_TRY(fill(first, count, piece, thread));
-                           if (dtype == packed.dtype()) {
-                             packed.pack_rows(first, count, piece);
-                           } else {
-                             packed.pack_floats(first, count, reinterpret_cast<const float*>(piece));
-                           }
-                           return {};
-                         });
+  return parallel_pieces(pool, packed.n(), rows, [&](std::int64_t first, std::int64_t count, int thread) -> Status {
+    std::byte* piece = pieces[static_cast<std::size_t>(thread)].data();
+    FL_TRY(fill(first, count, piece, thread));
+    if (dtype == packed.dtype()) {
+      packed.pack_rows(first, count, piece);
+    } else {
+      packed.pack_floats(first, count, reinterpret_cast<const float*>(piece));
+    }
+    return {};
+  });
 }
 
 /// Tensors that a complete model does not need: tables that are computed, zeros, copies of the embedding, and the
@@ -109,7 +108,8 @@ WeightReader::WeightReader(SafetensorsFile file, const Options& options)
       options_(options),
       used_(file_.tensors().size()),
       dtype_seen_(3),
-      pieces_(static_cast<std::size_t>(std::max(options.threads, 1))) {
+      pool_(std::make_unique<ThreadPool>(std::max(options.threads, 1))),
+      pieces_(static_cast<std::size_t>(pool_->threads())) {
   for (const char* name :
        {"image_projection", "vision_tower.convs.0.proj.weight", "language_model.model.shared.weight"}) {
     ms_layout_ |= file_.find(name) != nullptr;
@@ -142,7 +142,7 @@ Result<Linear> WeightReader::linears(const KernelTable& table, std::span<const s
 
   Linear linear;
   linear.weight = PackedMatrix(table, packed, out * static_cast<std::int64_t>(parts.size()), in);
-  FL_TRY(pack_pieces(linear.weight, dtype, pieces_,
+  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, pieces_,
                      [&](std::int64_t row, std::int64_t count, std::byte* dst, int) -> Status {
                        while (count > 0) {  // a piece may reach over the end of a part
                          const std::int64_t part_row = row % out;
@@ -170,7 +170,7 @@ Result<Linear> WeightReader::projection(const KernelTable& table, std::int64_t d
   FL_TRY(read(tensor, 0, tensor.elements, dtype, stored.data()));
   Linear linear;
   linear.weight = PackedMatrix(table, packed, d, cv);
-  FL_TRY(pack_pieces(linear.weight, dtype, pieces_,
+  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, pieces_,
                      [&](std::int64_t row, std::int64_t count, std::byte* dst, int) -> Status {
                        transpose_values(dtype, dst, cv, stored.data() + row * size, d, cv, count);
                        return {};
@@ -191,7 +191,7 @@ Result<Linear> WeightReader::patch_linear(const KernelTable& table, std::string_
 
   Linear linear;
   linear.weight = PackedMatrix(table, packed, out, row_elements);
-  FL_TRY(pack_pieces(linear.weight, dtype, pieces_,
+  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, pieces_,
                      [&](std::int64_t first, std::int64_t count, std::byte* dst, int thread) -> Status {
                        std::byte* stored = rows[static_cast<std::size_t>(thread)].data();
                        for (std::int64_t row = first; row < first + count; ++row, dst += row_bytes) {
@@ -302,10 +302,9 @@ Status WeightReader::read(const Stored& tensor, std::int64_t first, std::int64_t
 
 Status WeightReader::read_floats(const Stored& tensor, float* dst) const {
   constexpr std::int64_t kPiece = kChunkBytes / static_cast<std::int64_t>(sizeof(float));
-  return parallel_pieces(static_cast<int>(pieces_.size()), tensor.elements, kPiece,
-                         [&](std::int64_t first, std::int64_t count, int) -> Status {
-                           return read(tensor, first, count, DType::f32, reinterpret_cast<std::byte*>(dst + first));
-                         });
+  return parallel_pieces(*pool_, tensor.elements, kPiece, [&](std::int64_t first, std::int64_t count, int) -> Status {
+    return read(tensor, first, count, DType::f32, reinterpret_cast<std::byte*>(dst + first));
+  });
 }
 
 Result<Buffer<float>> WeightReader::biases(std::span<const std::string> names, std::int64_t out) {

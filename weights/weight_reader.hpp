@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "core/result.hpp"
 #include "kernels/convolution.hpp"
 #include "kernels/matmul.hpp"
+#include "kernels/thread_pool.hpp"
 #include "weights/safetensors.hpp"
 
 namespace florence2 {
@@ -89,8 +91,9 @@ class WeightReader {
   Options options_;
   bool ms_layout_ = false;
   std::int64_t parameters_ = 0;
-  std::vector<bool> used_;                 // by index in file_.tensors()
-  std::vector<bool> dtype_seen_;           // by DType
+  std::vector<bool> used_;        // by index in file_.tensors()
+  std::vector<bool> dtype_seen_;  // by DType
+  std::unique_ptr<ThreadPool> pool_;
   std::vector<Buffer<std::byte>> pieces_;  // one a thread: what is being read and packed
 };
 
