@@ -236,28 +236,18 @@ Status check_coverage(const std::vector<TensorInfo>& tensors, std::int64_t data_
 
 }  // namespace
 
-Result<SafetensorsFile> SafetensorsFile::open(const std::string& path) {
-  FL_ASSIGN(File opened, File::open(path));
-  SafetensorsFile result(std::move(opened));
-  FL_ASSIGN(const std::string header, read_header(result.file_));
+Result<TensorFile> open_safetensors(const std::string& path) {
+  FL_ASSIGN(File file, File::open(path));
+  FL_ASSIGN(const std::string header, read_header(file));
   const std::int64_t data_begin = kPrefixBytes + static_cast<std::int64_t>(header.size());
 
   auto tensors = parse_header(header);
   if (!tensors) return Error{tensors.error().code, std::move(tensors.error().message), path};
-  if (Status covered = check_coverage(*tensors, data_begin, result.file_.size()); !covered) {
+  if (Status covered = check_coverage(*tensors, data_begin, file.size()); !covered) {
     return Error{covered.error().code, covered.error().message, path};
   }
-  result.tensors_ = std::move(*tensors);
-  for (TensorInfo& info : result.tensors_) {
-    info.offset += data_begin;
-    result.by_name_.emplace(info.name, &info);
-  }
-  return result;
-}
-
-const TensorInfo* SafetensorsFile::find(std::string_view name) const {
-  const auto found = by_name_.find(name);
-  return found == by_name_.end() ? nullptr : found->second;
+  for (TensorInfo& info : *tensors) info.offset += data_begin;
+  return TensorFile{std::move(file), std::move(*tensors)};
 }
 
 }  // namespace florence2

@@ -13,7 +13,7 @@
 #include "core/result.hpp"
 #include "kernels/convolution.hpp"
 #include "kernels/matmul.hpp"
-#include "weights/safetensors.hpp"
+#include "weights/tensor_source.hpp"
 
 namespace florence2 {
 
@@ -27,9 +27,11 @@ class WeightReader {
     bool check_values = false;  // NaN or infinity is an error that names the tensor and the element
   };
 
-  /// Opens directory/model.safetensors. Errors as SafetensorsFile::open.
+  /// Opens the weights of a model folder: model.safetensors, pytorch_model.bin or shards of either. Errors as
+  /// TensorSource::open.
   static Result<WeightReader> open(const std::string& directory, const Options& options);
 
+  const std::string& path() const { return source_.path(); }  ///< the weights, or the index of the shards
   bool ms_layout() const { return ms_layout_; }
   /// Shape of a tensor, or empty when the file lacks it. `hf_name` as in all calls.
   std::span<const std::int64_t> shape_of(std::string_view hf_name) const;
@@ -68,9 +70,9 @@ class WeightReader {
     std::int64_t elements;
   };
 
-  WeightReader(SafetensorsFile file, const Options& options);
+  WeightReader(TensorSource source, const Options& options);
   std::string file_name(std::string_view hf_name) const;
-  Error damaged(std::string message) const;
+  Error damaged(const TensorInfo& info, const std::string& what) const;
   /// The tensor, marked used; errors name it, what was found and what was expected.
   Result<Stored> expect(std::string_view hf_name, std::span<const std::int64_t> shape);
   /// Elements [first, first + count) into dst as `dtype`, which is the stored one or f32.
@@ -80,11 +82,11 @@ class WeightReader {
   /// "<name>.bias" of several layers one after the other.
   Result<Buffer<float>> biases(std::span<const std::string> names, std::int64_t out);
 
-  SafetensorsFile file_;
+  TensorSource source_;
   Options options_;
   bool ms_layout_ = false;
   std::int64_t parameters_ = 0;
-  std::vector<bool> used_;                 // by index in file_.tensors()
+  std::vector<bool> used_;                 // by index in source_.tensors()
   std::vector<bool> dtype_seen_;           // by DType
   std::vector<Buffer<std::byte>> pieces_;  // one a thread: what is being read and packed
 };
