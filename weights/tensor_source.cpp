@@ -8,6 +8,7 @@
 
 #include "weights/safetensors.hpp"
 #include "weights/shard_index.hpp"
+#include "weights/torch_file.hpp"
 
 namespace florence2 {
 namespace {
@@ -20,7 +21,9 @@ bool exists(const std::string& path) {
   return fs::exists(fs::symlink_status(path, ignored));
 }
 
-Result<TensorFile> open_file(const std::string& path) { return open_safetensors(path); }
+Result<TensorFile> open_file(const std::string& path) {
+  return path.ends_with(".bin") ? open_torch(path) : open_safetensors(path);
+}
 
 /// The shard holds what the index says it holds.
 Status check_listed(const TensorFile& file, const std::vector<std::string>& names) {
