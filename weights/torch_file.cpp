@@ -14,6 +14,7 @@ namespace florence2 {
 namespace {
 
 constexpr std::int64_t kMaxPickleBytes = std::int64_t{4} << 20;  // large has 140 kB
+constexpr std::int64_t kMostRearranged = 4;                      // files: a tied embedding has four names
 constexpr std::string_view kZipSignature = "PK\3\4";
 
 std::int64_t size_of_element(std::string_view dtype) {
@@ -24,7 +25,7 @@ std::int64_t size_of_element(std::string_view dtype) {
 
 class Reader {
  public:
-  explicit Reader(const File& file) : file_(file), room_(file.size()) {}
+  explicit Reader(const File& file) : file_(file), room_(kMostRearranged * file.size()) {}
 
   Result<std::vector<TensorInfo>> read() {
     FL_TRY(check_kind());

@@ -9,8 +9,8 @@
 namespace florence2 {
 
 /// Opens a file that holds a dictionary of tensors (torch 1.6 and newer). Nothing in it is executed
-/// (torch_pickle.hpp). Tensors that do not lie row by row are rearranged in memory, at most as much as the file is
-/// large. Errors: not_found, permission, io, model.
+/// (torch_pickle.hpp). Tensors that do not lie row by row are rearranged in memory, at most four times the
+/// file's size. Errors: not_found, permission, io, model.
 Result<TensorFile> open_torch(const std::string& path);
 
 }  // namespace florence2
