@@ -91,33 +91,33 @@ bool known_extra(std::string_view name) {
 }  // namespace
 
 Result<WeightReader> WeightReader::open(const std::string& directory, const Options& options) {
-  auto file = SafetensorsFile::open(directory + "/model.safetensors");
-  if (!file) {
-    Error error = std::move(file).error();
+  auto source = TensorSource::open(directory, "model", "pytorch_model");
+  if (!source) {
+    Error error = std::move(source).error();
     if (error.message == "no such file") {
       error.message +=
           "; a model folder needs model.safetensors, config.json, tokenizer.json; found: " + listing(directory);
     }
     return error;
   }
-  return WeightReader(std::move(*file), options);
+  return WeightReader(std::move(*source), options);
 }
 
-WeightReader::WeightReader(SafetensorsFile file, const Options& options)
-    : file_(std::move(file)),
+WeightReader::WeightReader(TensorSource source, const Options& options)
+    : source_(std::move(source)),
       options_(options),
-      used_(file_.tensors().size()),
+      used_(source_.tensors().size()),
       dtype_seen_(3),
       pool_(std::make_unique<ThreadPool>(std::max(options.threads, 1))),
       pieces_(static_cast<std::size_t>(pool_->threads())) {
   for (const char* name :
        {"image_projection", "vision_tower.convs.0.proj.weight", "language_model.model.shared.weight"}) {
-    ms_layout_ |= file_.find(name) != nullptr;
+    ms_layout_ |= source_.find(name) != nullptr;
   }
 }
 
 std::span<const std::int64_t> WeightReader::shape_of(std::string_view hf_name) const {
-  const TensorInfo* info = file_.find(file_name(hf_name));
+  const TensorInfo* info = source_.find(file_name(hf_name));
   if (info == nullptr) return {};
   return info->shape;
 }
@@ -233,7 +233,7 @@ Result<Buffer<float>> WeightReader::tensor(std::string_view hf_name, std::initia
 std::vector<std::string> WeightReader::unused() const {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < used_.size(); ++i) {
-    const std::string& name = file_.tensors()[i].name;
+    const std::string& name = source_.tensors()[i].name;
     if (!used_[i] && !known_extra(name)) names.push_back(name);
   }
   return names;
@@ -257,25 +257,26 @@ DType WeightReader::packed_dtype(std::string_view hf_name, DType stored) const {
   return options_.choose_dtype ? options_.choose_dtype(hf_name, stored) : stored;
 }
 
-Error WeightReader::damaged(std::string message) const {
-  return {ErrorCode::model, std::move(message), file_.file().path()};
+Error WeightReader::damaged(const TensorInfo& info, const std::string& what) const {
+  return {ErrorCode::model, "tensor \"" + info.name + "\"" + what, source_.path_of(info)};
 }
 
 Result<WeightReader::Stored> WeightReader::expect(std::string_view hf_name, std::span<const std::int64_t> shape) {
   const std::string name = file_name(hf_name);
-  const TensorInfo* info = file_.find(name);
+  const TensorInfo* info = source_.find(name);
   if (info == nullptr) {
-    return damaged("tensor \"" + name + "\" is missing (the file holds " + std::to_string(used_.size()) +
-                   " others); is this Florence-2?");
+    return Error{ErrorCode::model,
+                 "tensor \"" + name + "\" is missing (the file holds " + std::to_string(used_.size()) +
+                     " others); is this Florence-2?",
+                 source_.path()};
   }
   const std::optional<DType> dtype = dtype_named(info->dtype);
-  if (!dtype) return damaged("tensor \"" + name + "\" has dtype " + info->dtype + "; supported: F32, F16, BF16");
+  if (!dtype) return damaged(*info, " has dtype " + info->dtype + "; supported: F32, F16, BF16");
   if (!std::ranges::equal(info->shape, shape)) {
-    return damaged("tensor \"" + name + "\" is " + shape_text(info->shape) + ", config.json implies " +
-                   shape_text(shape));
+    return damaged(*info, " is " + shape_text(info->shape) + ", config.json implies " + shape_text(shape));
   }
   const std::int64_t elements = info->bytes / static_cast<std::int64_t>(size_of(*dtype));
-  const auto index = static_cast<std::size_t>(info - file_.tensors().data());
+  const auto index = source_.index_of(*info);
   if (!used_[index]) parameters_ += elements;
   used_[index] = true;
   dtype_seen_[static_cast<std::size_t>(*dtype)] = true;
@@ -288,12 +289,11 @@ Status WeightReader::read(const Stored& tensor, std::int64_t first, std::int64_t
   const bool widen = dtype != tensor.dtype;
   // A value to be widened is read into the second half of the memory that it will fill.
   std::byte* stored = widen ? dst + count * stored_size : dst;
-  FL_TRY(file_.file().read(tensor.info->offset + first * stored_size,
-                           {stored, static_cast<std::size_t>(count * stored_size)}));
+  FL_TRY(source_.read(*tensor.info, first * stored_size, {stored, static_cast<std::size_t>(count * stored_size)}));
   if (options_.check_values) {
     if (const auto bad = find_not_finite(tensor.dtype, stored, count)) {
-      return damaged("tensor \"" + tensor.info->name + "\": " + (bad->nan ? "NaN" : "infinity") + " at element " +
-                     std::to_string(first + bad->index));
+      return damaged(*tensor.info, std::string(": ") + (bad->nan ? "NaN" : "infinity") + " at element " +
+                                       std::to_string(first + bad->index));
     }
   }
   if (widen) widen_in_place(reinterpret_cast<float*>(dst), tensor.dtype, count);
