@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "kernels/isa.hpp"
 #include "model/engine.hpp"
 #include "model/guarded.hpp"
 
@@ -24,11 +25,13 @@ Result<Model> load_model(const std::string& directory, const ModelOptions& optio
   FL_ASSIGN(impl->table, choose_table(options));
   FL_ASSIGN(impl->config, load_config(directory));
   FL_ASSIGN(impl->tokenizer, Tokenizer::load(directory));
+  FL_ASSIGN(impl->precision, parse_precision(options.precision, *impl->table));
   ModelInfo loaded;
-  FL_ASSIGN(impl->weights, load_weights(directory, impl->config, *impl->table, options, loaded));
+  FL_ASSIGN(impl->weights, load_weights(directory, impl->config, *impl->table, impl->precision, options, loaded));
   FL_TRY(check_vocabulary(*impl->tokenizer, impl->config.text.vocabulary, directory));
   ModelInfo info = info_of(impl->config, *impl->table);
   info.directory = directory;
+  info.precision = impl->precision.text_form();
   info.layout = loaded.layout;
   info.storage = loaded.storage;
   info.parameters = loaded.parameters;
@@ -40,6 +43,11 @@ Result<Model> load_model(const std::string& directory, const ModelOptions& optio
 }
 
 }  // namespace
+
+Status check_precision(std::string_view precision) {
+  FL_TRY(parse_precision(precision, *available_tables().front()));
+  return {};
+}
 
 Result<Model> Model::load(const std::string& directory, const ModelOptions& options) {
   return guarded([&] { return load_model(directory, options); });

@@ -141,7 +141,12 @@ struct ModelOptions {
   std::string isa = {};        ///< kernel table by name; empty: $FLORENCE2_ISA, else the fastest
   int threads = 0;             ///< for loading; 0: all physical cores this process may use
   bool check_weights = false;  ///< refuse NaN and infinity
+  /// "auto", "fp32", "bf16" or "int8"; or parts, as "vision=bf16,text=int8" (docs/precision.md).
+  std::string precision = "auto";
 };
+
+/// Error argument, saying what is allowed, when `precision` is not one of the forms of ModelOptions::precision.
+Status check_precision(std::string_view precision);
 
 /// What a checkpoint holds.
 struct ModelInfo {
@@ -150,6 +155,7 @@ struct ModelInfo {
   std::string layout;     ///< "hf" or "ms"
   std::string storage;    ///< dtype of the weights: "F32", "F16", "BF16" or "mixed"
   std::string isa;
+  std::string precision;  ///< in force: "fp32", "vision=bf16,text=int8", …
   std::int64_t parameters = 0;
   std::int64_t weight_bytes = 0;  ///< packed in memory
   int image_side = 0;

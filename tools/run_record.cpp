@@ -33,7 +33,7 @@ json::Value timings(const PictureFacts& picture, const TaskResult& result) {
 }  // namespace
 
 json::Value answer_record(const PictureFacts& picture, const Job& job, const TaskResult& result, Compat compat) {
-  json::Object record = {{"image", picture.name}, {"width", picture.width}, {"height", picture.height}};
+  json::Object record = {{"image", picture.input.path}, {"width", picture.width}, {"height", picture.height}};
   if (picture.frames > 1) {
     record.emplace_back("frames", picture.frames);
     record.emplace_back("used_frame", 0);
@@ -51,7 +51,7 @@ json::Value answer_record(const PictureFacts& picture, const Job& job, const Tas
   record.emplace_back("token_ids", token_array(result.token_ids));
   record.emplace_back("score", result.score);
   record.emplace_back("finish_reason", result.finish_reason == FinishReason::stop ? "stop" : "length");
-  record.emplace_back("precision", "fp32");
+  record.emplace_back("precision", picture.precision);
   record.emplace_back("timings_ms", timings(picture, result));
   return record;
 }
