@@ -299,7 +299,8 @@ TEST_CASE("Items as JSON") {
   const std::string car = "car" + tags({52, 332, 932, 774});
   CHECK(items(Task::object_detection, car, Compat::none) ==
         R"([{"label":"car","box":[33.6,159.59999,596.8,371.75998],"score":0,"label_score":0}])");
-  CHECK(items(Task::object_detection, car, Compat::hf) == R"([{"label":"car","box":[33,159,596,371],"score":0,"label_score":0}])");
+  CHECK(items(Task::object_detection, car, Compat::hf) ==
+        R"([{"label":"car","box":[33,159,596,371],"score":0,"label_score":0}])");
   CHECK(items(Task::ocr_with_region, "A" + tags({0, 0, 0, 0, 0, 0, 0, 0}), Compat::hf) ==
         R"([{"label":"A","quad":[0,0,0,0,0,0,0,0],"score":0,"label_score":0}])");
   CHECK(items(Task::region_to_segmentation, tags({0, 0, 10, 10, 20, 20}), Compat::hf) ==
