@@ -66,7 +66,8 @@ Status Run::load_model() {
   FL_TRY(check_memory(folder));
   Stopwatch watch;
   progress_.show("loading " + folder);
-  ModelOptions options{.threads = settings_.threads, .check_weights = settings_.check_weights};
+  ModelOptions options{
+      .threads = settings_.threads, .check_weights = settings_.check_weights, .precision = settings_.precision};
   FL_ASSIGN(model_, Model::load(folder, options));
   FL_ASSIGN(runner_, Runner::create(*model_, {.threads = settings_.threads}));
   totals_.load = watch.lap();
@@ -85,7 +86,7 @@ void Run::describe_model() const {
   print_note(build_description());
   print_note(info.directory + ": " + info.size_name + ", " + std::to_string(info.parameters / 1'000'000) +
              " million parameters, " + info.storage + ", " + std::to_string(info.weight_bytes / 1'000'000) +
-             " MB in memory, kernels: " + info.isa);
+             " MB in memory, " + info.precision + ", kernels: " + info.isa);
 }
 
 Status Run::ask_about_all() {
@@ -105,7 +106,7 @@ Status Run::ask_about(const std::string& name) {
   if (!settings_.quiet) {
     for (const std::string& warning : picture->warnings) print_note(name + ": " + warning);
   }
-  PictureFacts facts{name, picture->width, picture->height, picture->frames, watch.lap(), {}};
+  PictureFacts facts{name, picture->width, picture->height, picture->frames, watch.lap(), {}, model_->info().precision};
   progress_.show(name + ": looking");
   const auto image = runner_->encode(picture->view());
   progress_.clear();

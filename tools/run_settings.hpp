@@ -25,6 +25,7 @@ struct Job {
 
 struct RunSettings {
   std::string model;
+  std::string precision = "auto";
   std::vector<std::string> images;
   std::vector<Job> jobs;
   PictureOptions picture;
