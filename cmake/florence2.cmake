@@ -3,8 +3,8 @@
 add_library(florence2_options INTERFACE)
 target_include_directories(florence2_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(florence2_options INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
-                            -fno-math-errno -fno-trapping-math>)
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
+                            $<$<BOOL:${FLORENCE2_WERROR}>:-Werror> -fno-math-errno -fno-trapping-math>)
 if(FLORENCE2_SANITIZE)
   target_compile_options(florence2_options INTERFACE
     -fsanitize=${FLORENCE2_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
