@@ -35,8 +35,8 @@ Buffer<std::uint16_t> random_halves(std::int64_t n) {
 
 Linear random_linear(const KernelTable& table, std::int64_t in, std::int64_t out, DType dtype = DType::f32) {
   Linear linear{PackedMatrix(table, dtype, out, in), random_buffer(out)};
-  if (dtype == DType::f32) {
-    linear.weight.pack_rows(0, out, random_buffer(out * in).data());
+  if (dtype == DType::f32 || dtype == DType::s8) {
+    linear.weight.pack_floats(0, out, random_buffer(out * in).data());
   } else {
     linear.weight.pack_rows(0, out, random_halves(out * in).data());
   }
@@ -124,10 +124,10 @@ AttentionWeights random_attention(const KernelTable& table) {
           random_linear(table, kChannels, kChannels), 16};
 }
 
-void mlp(benchmark::State& state, const KernelTable& table) {
+void mlp(benchmark::State& state, const KernelTable& table, DType dtype) {
   const Norm norm = random_norm(kChannels);
-  const Linear fc1 = random_linear(table, kChannels, 4 * kChannels),
-               fc2 = random_linear(table, 4 * kChannels, kChannels);
+  const Linear fc1 = random_linear(table, kChannels, 4 * kChannels, dtype),
+               fc2 = random_linear(table, 4 * kChannels, kChannels, dtype);
   Buffer<float> x = random_buffer(kGrid.tokens() * kChannels);
   Context context(table, 1);
   for (auto _ : state) mlp_block(context, {x.data(), kGrid.tokens(), kChannels}, norm, fc1, fc2);
@@ -209,12 +209,16 @@ void add_products(const KernelTable& table) {
     add(prefix + "gemm_f32/" + s.name, [&](benchmark::State& state) { product(state, table, s, DType::f32); });
   }
   for (const Shape& s : kProducts) {
+    add(prefix + "gemm_s8/" + s.name, [&](benchmark::State& state) { product(state, table, s, DType::s8); });
+  }
+  for (const Shape& s : kProducts) {
     if (s.k != 512) continue;
     add(prefix + "gemm_f16/" + s.name, [&](benchmark::State& state) { product(state, table, s, DType::f16); });
   }
   for (const Shape& s : kFewRows) {
     add(prefix + "few_rows_f32/" + s.name, [&](benchmark::State& state) { product(state, table, s, DType::f32); });
     add(prefix + "few_rows_f16/" + s.name, [&](benchmark::State& state) { product(state, table, s, DType::f16); });
+    add(prefix + "few_rows_s8/" + s.name, [&](benchmark::State& state) { product(state, table, s, DType::s8); });
   }
   add(prefix + "packing_f32", [&](benchmark::State& state) { packing(state, table, DType::f32); });
   add(prefix + "packing_f16", [&](benchmark::State& state) { packing(state, table, DType::f16); });
@@ -222,7 +226,8 @@ void add_products(const KernelTable& table) {
 
 void add_blocks_and_rows(const KernelTable& table) {
   const std::string prefix = std::string(table.name) + "/";
-  add(prefix + "mlp_block/s3", [&](benchmark::State& state) { mlp(state, table); });
+  add(prefix + "mlp_block_f32/s3", [&](benchmark::State& state) { mlp(state, table, DType::f32); });
+  add(prefix + "mlp_block_s8/s3", [&](benchmark::State& state) { mlp(state, table, DType::s8); });
   add(prefix + "window_attention_block/s3", [&](benchmark::State& state) { window_block(state, table); });
   add(prefix + "channel_attention_block/s3", [&](benchmark::State& state) { channel_block(state, table); });
   add(prefix + "gelu", [&](benchmark::State& state) { gelu(state, table); });

@@ -1,7 +1,7 @@
 // One contestant's process of bench/compare.py: holds a model and times its stages on request. One command a line on
 // standard input, one line of JSON each on standard output.
 //
-//   load DIR THREADS                 weights and configuration of a folder (a tokenizer is not needed)
+//   load DIR THREADS [PRECISION]     weights and configuration of a folder (a tokenizer is not needed)
 //   pixels FILE                      f32 [3, side, side]
 //   vision N [OUT]                   N times: pixels -> image tokens; OUT receives them as f32
 //   prefill N ID...                  N times: image tokens + prompt ids -> encoder, cross-attention keys and values
@@ -69,8 +69,9 @@ class Worker {
  private:
   json::Value load(std::istream& in) {
     std::string directory;
+    std::string precision = "fp32";
     int threads = 0;
-    in >> directory >> threads;
+    in >> directory >> threads >> precision;
     const auto start = Clock::now();
     auto table = choose_table({});
     if (!table) return json::Object{{"error", table.error().text()}};
@@ -78,7 +79,10 @@ class Worker {
     if (!config) return json::Object{{"error", config.error().text()}};
     model_.table = *table;
     model_.config = *config;
-    auto weights = load_weights(directory, model_.config, *model_.table, {.isa = {}, .threads = threads}, model_.info);
+    auto plan = parse_precision(precision.empty() ? "fp32" : precision, *model_.table);
+    if (!plan) return json::Object{{"error", plan.error().text()}};
+    const ModelOptions options{.threads = threads};
+    auto weights = load_weights(directory, model_.config, *model_.table, *plan, options, model_.info);
     if (!weights) return json::Object{{"error", weights.error().text()}};
     model_.weights = std::move(*weights);
     engine_ = std::make_unique<Engine>(model_, threads);

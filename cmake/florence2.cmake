@@ -26,8 +26,10 @@ function(florence2_isa_sources)
   # g++ 12's own AVX-512 header passes undefined registers through its masked builtins, on purpose, and warns about them.
   set(flags_avx512 ${flags_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl
       $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized> $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  set(flags_avx2_vnni ${flags_avx2} -mavxvnni)
+  set(flags_avx512_vnni ${flags_avx512} -mavx512vnni)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-    set(isas scalar avx2 avx512)
+    set(isas scalar avx2 avx2_vnni avx512 avx512_vnni)
   else()
     set(isas scalar)
   endif()

@@ -1,4 +1,5 @@
-// Element types, and the two 16-bit float storage formats. f16 and bf16 only store: arithmetic happens in f32.
+// Element types, and the two 16-bit float storage formats. f16 and bf16 only store: arithmetic happens in f32. s8 is a
+// packed weight's: integers with a scale for each output channel (kernels/packing.hpp).
 #pragma once
 
 #include <bit>
@@ -8,9 +9,9 @@
 
 namespace florence2 {
 
-enum class DType : std::uint8_t { f32, f16, bf16 };
+enum class DType : std::uint8_t { f32, f16, bf16, s8 };
 
-constexpr std::size_t size_of(DType dtype) noexcept { return dtype == DType::f32 ? 4 : 2; }
+constexpr std::size_t size_of(DType dtype) noexcept { return dtype == DType::f32 ? 4 : dtype == DType::s8 ? 1 : 2; }
 
 constexpr std::string_view name_of(DType dtype) noexcept {
   switch (dtype) {
@@ -20,6 +21,8 @@ constexpr std::string_view name_of(DType dtype) noexcept {
       return "F16";
     case DType::bf16:
       return "BF16";
+    case DType::s8:
+      return "I8";
   }
   return "?";
 }
@@ -39,6 +42,13 @@ constexpr float f16_to_f32(std::uint16_t bits) noexcept {
 /// bfloat16 bits to f32: the upper half of the f32 pattern.
 constexpr float bf16_to_f32(std::uint16_t bits) noexcept {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
+
+/// f32 to bfloat16 bits, to the nearest, ties to even; NaN stays NaN.
+constexpr std::uint16_t f32_to_bf16(float value) noexcept {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return static_cast<std::uint16_t>((bits >> 16) | 0x40u);
+  return static_cast<std::uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
 }
 
 }  // namespace florence2

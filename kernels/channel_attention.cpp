@@ -5,7 +5,6 @@
 
 #include "kernels/attention.hpp"
 #include "kernels/panels.hpp"
-#include "kernels/parallel.hpp"
 
 namespace florence2 {
 namespace {
@@ -34,7 +33,7 @@ void transpose(float* dst, View<const float> src) {
 void sum_panel(const KernelTable& table, float* scratch, View<const float> x, View<float> values, View<float> partial,
                const Sizes& s, const AttentionWeights& weights) {
   float* const widened = scratch;
-  const View<float> normed(widened + matmul_scratch(table), x.rows, s.c, padded_stride(s.c));
+  const View<float> normed(widened + matmul_scratch(table, s.c), x.rows, s.c, padded_stride(s.c));
   const View<float> qkv(normed.row(x.rows), x.rows, 3 * s.c, padded_stride(3 * s.c));
   float* const key_panels = qkv.row(x.rows);
   for (std::int64_t r = 0; r < x.rows; ++r) {
@@ -56,7 +55,7 @@ void sum_panel(const KernelTable& table, float* scratch, View<const float> x, Vi
 void mix_panel(const KernelTable& table, float* scratch, View<float> x, View<const float> values,
                const float* mix_panels, const Sizes& s, const AttentionWeights& weights) {
   float* const widened = scratch;
-  const View<float> mixed(widened + matmul_scratch(table), x.rows, s.c, padded_stride(s.c));
+  const View<float> mixed(widened + matmul_scratch(table, s.c), x.rows, s.c, padded_stride(s.c));
   const std::int64_t group_floats = panel_floats(table.nr, s.width, s.width);
   for (std::int64_t g = 0; g < s.groups; ++g) {
     multiply_panels(table, mixed.col_range(g * s.width, s.width), values.col_range(g * s.width, s.width),
@@ -73,17 +72,17 @@ void channel_attention_block(Context& context, View<float> x, Buffer<float>& val
   const std::int64_t group_floats = panel_floats(table.nr, s.width, s.width);
   values.ensure(s.n * s.c);
   const View<float> v(values.data(), s.n, s.c);
-  context.reserve(matmul_scratch(table) + s.rows * (padded_stride(s.c) + padded_stride(3 * s.c)) +
+  context.reserve(matmul_scratch(table, s.c) + s.rows * (padded_stride(s.c) + padded_stride(3 * s.c)) +
                   panel_floats(table.nr, s.width, s.rows));
   float* const partials = context.shared(s.panels * s.c * s.width + s.groups * group_floats);
   float* const mix_panels = partials + s.panels * s.c * s.width;
 
-  parallel_for(context.threads(), s.panels, [&](std::int64_t p, int thread) {
+  context.parallel_for(s.panels, [&](std::int64_t p, int thread) {
     sum_panel(table, context.scratch(thread), x.row_range(p * s.rows, s.count(p)), v.row_range(p * s.rows, s.count(p)),
               View<float>(partials + p * s.c * s.width, s.c, s.width), s, weights);
   });
   const float scale = 1.0f / std::sqrt(static_cast<float>(s.n));
-  parallel_for(context.threads(), s.groups, [&](std::int64_t g, int) {
+  context.parallel_for(s.groups, [&](std::int64_t g, int) {
     const View<float> mix(partials + g * s.width * s.width, s.width, s.width);
     for (std::int64_t p = 1; p < s.panels; ++p) {
       table.add(mix.data, mix.data + p * s.c * s.width, s.width * s.width);
@@ -91,7 +90,7 @@ void channel_attention_block(Context& context, View<float> x, Buffer<float>& val
     for (std::int64_t i = 0; i < s.width; ++i) table.softmax(mix.row(i), s.width, scale);
     pack_panels(mix_panels + g * group_floats, mix, table.nr);
   });
-  parallel_for(context.threads(), s.panels, [&](std::int64_t p, int thread) {
+  context.parallel_for(s.panels, [&](std::int64_t p, int thread) {
     mix_panel(table, context.scratch(thread), x.row_range(p * s.rows, s.count(p)), v.row_range(p * s.rows, s.count(p)),
               mix_panels, s, weights);
   });

@@ -17,7 +17,13 @@ extern const KernelTable table;
 namespace avx2 {
 extern const KernelTable table;
 }
+namespace avx2_vnni {
+extern const KernelTable table;
+}
 namespace avx512 {
+extern const KernelTable table;
+}
+namespace avx512_vnni {
 extern const KernelTable table;
 }
 #endif
@@ -57,10 +63,12 @@ std::uint32_t detect() {
   const bool avx512 = has(extended.ebx, 16) && has(extended.ebx, 17) && has(extended.ebx, 30) && has(extended.ebx, 31);
   if (zmm && avx512) features |= cpu_feature::kAvx512;
   if (zmm && avx512 && has(extended.ecx, 11)) features |= cpu_feature::kAvx512Vnni;
+  const bool avx_vnni = extended.eax >= 1 && has(cpuid(7, 1).eax, 4);
+  if ((features & cpu_feature::kAvx2) != 0 && avx_vnni) features |= cpu_feature::kAvxVnni;
   return features;
 }
 
-constexpr std::array kBuilt = {&scalar::table, &avx2::table, &avx512::table};
+constexpr std::array kBuilt = {&scalar::table, &avx2::table, &avx2_vnni::table, &avx512::table, &avx512_vnni::table};
 #else
 std::uint32_t detect() { return 0; }
 constexpr std::array kBuilt = {&scalar::table};

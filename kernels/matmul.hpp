@@ -38,10 +38,11 @@ struct MatmulOptions {
 void matmul(Context& context, View<float> dst, View<const float> a, const Linear& linear,
             const MatmulOptions& options = {});
 
-/// The same on the calling thread alone, for use inside parallel loops. `scratch` holds matmul_scratch(table) floats.
+/// The same on the calling thread alone, for use inside parallel loops. `scratch` holds matmul_scratch(table, depth)
+/// floats, depth = linear.in() or more.
 void matmul_serial(const KernelTable& table, float* scratch, View<float> dst, View<const float> a, const Linear& linear,
                    const MatmulOptions& options = {});
-std::int64_t matmul_scratch(const KernelTable& table);
+std::int64_t matmul_scratch(const KernelTable& table, std::int64_t depth);
 
 /// x[m, c] += fc2(gelu(fc1(layer_norm(x)))), row panel by row panel so that nothing leaves L2.
 /// The pre-norm MLP block of the vision tower.

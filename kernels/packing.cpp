@@ -1,23 +1,92 @@
 #include "kernels/packing.hpp"
 
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <vector>
+
 #include "core/check.hpp"
 #include "kernels/panels.hpp"
 
 namespace florence2 {
+namespace {
+
+/// q[k] = round(src[k] / scale) to nearest even, with the largest magnitude at 127; returns the scale. A column that is
+/// not finite gets NaN as its scale.
+float quantize(std::int8_t* q, std::int32_t* sum, const float* src, std::int64_t k) {
+  // Added to a float of magnitude below 2^22 it leaves the nearest integer in the low bits of the sum.
+  constexpr float kRounding = 0x1.8p23f;
+  float largest = 0, poison = 0;
+  for (std::int64_t i = 0; i < k; ++i) {
+    largest = std::max(largest, std::abs(src[i]));
+    poison += src[i] * 0.0f;
+  }
+  const float inverse = largest > 0 && poison == 0 ? 127.0f / largest : 0.0f;
+  std::int32_t total = 0;
+  for (std::int64_t i = 0; i < k; ++i) {
+    const float shifted = (poison == 0 ? src[i] : 0.0f) * inverse + kRounding;
+    const std::int32_t value = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kRounding);
+    q[i] = static_cast<std::int8_t>(value);
+    total += value;
+  }
+  *sum = total;
+  return largest / 127.0f + poison;
+}
+
+}  // namespace
 
 PackedMatrix::PackedMatrix(const KernelTable& table, DType dtype, std::int64_t n, std::int64_t k)
-    : n_(n), k_(k), nr_(table.nr), dtype_(dtype) {
-  storage_ = Buffer<std::byte>(panels() * nr_ * k_ * static_cast<std::int64_t>(size_of(dtype)));
+    : n_(n), k_(k), depth_(k), nr_(table.nr), dtype_(dtype) {
+  if (dtype == DType::s8) {
+    group_ = table.group;
+    depth_ = (k + group_ - 1) / group_ * group_;
+    scales_ = Buffer<float>(panels() * nr_);
+    sums_ = Buffer<std::int32_t>(panels() * nr_);
+  }
+  storage_ = Buffer<std::byte>(panels() * nr_ * depth_ * static_cast<std::int64_t>(size_of(dtype)));
 }
 
 void PackedMatrix::pack_rows(std::int64_t first_n, std::int64_t count, const void* src) {
   FL_DCHECK(first_n % nr_ == 0 && (count % nr_ == 0 || first_n + count == n_));
+  FL_DCHECK(dtype_ != DType::s8);
   std::byte* dst = storage_.data() + first_n * k_ * static_cast<std::int64_t>(size_of(dtype_));
   if (dtype_ == DType::f32) {
     pack_panels(reinterpret_cast<float*>(dst), {static_cast<const float*>(src), count, k_}, nr_);
   } else {
     pack_panels(reinterpret_cast<std::uint16_t*>(dst), {static_cast<const std::uint16_t*>(src), count, k_}, nr_);
   }
+}
+
+/// Groups of k lie together, so a panel of groups is an ordinary panel of elements of a group's size.
+void PackedMatrix::pack_quantized(std::int64_t first_n, std::int64_t count, const float* src) {
+  std::vector<std::int8_t> rows(static_cast<std::size_t>(count * depth_));
+  for (std::int64_t r = 0; r < count; ++r) {
+    const std::int64_t n = first_n + r;
+    scales_[n] = quantize(rows.data() + r * depth_, &sums_[n], src + r * k_, k_);
+  }
+  std::byte* dst = storage_.data() + first_n * depth_;
+  const std::int64_t groups = depth_ / group_;
+  if (group_ == 2) {
+    pack_panels(reinterpret_cast<std::uint16_t*>(dst),
+                {reinterpret_cast<const std::uint16_t*>(rows.data()), count, groups}, nr_);
+  } else {
+    pack_panels(reinterpret_cast<float*>(dst), {reinterpret_cast<const float*>(rows.data()), count, groups}, nr_);
+  }
+  if (first_n + count == n_) {
+    std::fill(scales_.data() + n_, scales_.data() + scales_.size(), 0.0f);
+    std::fill(sums_.data() + n_, sums_.data() + sums_.size(), 0);
+  }
+}
+
+void PackedMatrix::pack_floats(std::int64_t first_n, std::int64_t count, const float* src) {
+  FL_DCHECK(dtype_ != DType::f16);
+  if (dtype_ == DType::f32) return pack_rows(first_n, count, src);
+  if (dtype_ == DType::bf16) {
+    std::vector<std::uint16_t> bits(static_cast<std::size_t>(count * k_));
+    std::transform(src, src + count * k_, bits.begin(), f32_to_bf16);
+    return pack_rows(first_n, count, bits.data());
+  }
+  pack_quantized(first_n, count, src);
 }
 
 void PackedMatrix::unpack_column(std::int64_t n, float* dst) const {
@@ -35,6 +104,13 @@ void PackedMatrix::unpack_column(std::int64_t n, float* dst) const {
     case DType::bf16:
       for (std::int64_t k = 0; k < k_; ++k) dst[k] = bf16_to_f32(half[k * nr_]);
       return;
+    case DType::s8: {
+      const auto* q = reinterpret_cast<const std::int8_t*>(panel(n / nr_)) + n % nr_ * group_;
+      for (std::int64_t k = 0; k < k_; ++k) {
+        dst[k] = scales_[n] * static_cast<float>(q[k / group_ * group_ * nr_ + k % group_]);
+      }
+      return;
+    }
   }
 }
 

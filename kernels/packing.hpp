@@ -9,13 +9,14 @@
 
 namespace florence2 {
 
-/// B[k, n] as ceil(n / nr) panels of [k][nr] elements; columns beyond n are zero. The element type is the one the
-/// weights are stored in: half-precision weights stay half-precision and are widened (exactly) when they are used.
+/// B[k, n] as ceil(n / nr) panels; columns beyond n are zero. A panel is [k][nr] floats, f32 or half precision: half
+/// precision is widened (exactly) when it is used. A panel of 8-bit integers is [depth / group][nr][group], where depth
+/// is k rounded up to whole groups, and each column has a scale: B[k, n] = scale[n] * q[k, n], |q| <= 127.
 /// The layout belongs to the table it was packed for.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
-  /// Undefined contents for a [k, n] matrix; fill it with pack_rows. Throws std::bad_alloc.
+  /// Undefined contents for a [k, n] matrix; fill it with pack_rows or pack_floats. Throws std::bad_alloc.
   PackedMatrix(const KernelTable& table, DType dtype, std::int64_t n, std::int64_t k);
 
   std::int64_t n() const { return n_; }
@@ -23,13 +24,18 @@ class PackedMatrix {
   int nr() const { return nr_; }
   DType dtype() const { return dtype_; }
   std::int64_t panels() const { return (n_ + nr_ - 1) / nr_; }
-  std::int64_t bytes() const { return storage_.size(); }
+  std::int64_t bytes() const { return storage_.size() + (scales_.size() + sums_.size()) * 4; }
   bool empty() const { return n_ == 0; }
+  /// Rows of a panel: k, rounded up to whole groups where the elements are 8-bit.
+  std::int64_t depth() const { return depth_; }
 
-  /// First element of panel p, optionally from row k0 of it.
+  /// First element of panel p, optionally from row k0 of it (a multiple of the group).
   const std::byte* panel(std::int64_t p, std::int64_t k0 = 0) const {
-    return storage_.data() + (p * k_ + k0) * nr_ * static_cast<std::int64_t>(size_of(dtype_));
+    return storage_.data() + (p * depth_ + k0) * nr_ * static_cast<std::int64_t>(size_of(dtype_));
   }
+  /// Of 8-bit matrices: the scale of column n, and the sum over k of its q; as far as the last panel reaches.
+  const float* scales(std::int64_t n) const { return scales_.data() + n; }
+  const std::int32_t* sums(std::int64_t n) const { return sums_.data() + n; }
 
   /// Bytes of the matrix from `position` (inside it, or its end) on.
   std::int64_t bytes_after(const void* position) const {
@@ -39,16 +45,27 @@ class PackedMatrix {
   /// Packs columns [first_n, first_n + count) of B from `src`, which holds them as rows: src[count][k] of this
   /// matrix's dtype (the layout of a linear layer's weight, [out, in]). first_n must be a multiple of nr();
   /// a count that is not must end at n(). Disjoint ranges may be packed by different threads.
+  /// Not for 8-bit matrices.
   void pack_rows(std::int64_t first_n, std::int64_t count, const void* src);
+
+  /// The same from f32, converted to this matrix's dtype: bf16 to the nearest, 8-bit with the largest magnitude of each
+  /// column at 127. Not for f16.
+  void pack_floats(std::int64_t first_n, std::int64_t count, const float* src);
 
   /// Column n of B (row n of the [out, in] weight) as f32: dst[k].
   void unpack_column(std::int64_t n, float* dst) const;
 
  private:
+  void pack_quantized(std::int64_t first_n, std::int64_t count, const float* src);
+
   Buffer<std::byte> storage_;
+  Buffer<float> scales_;       // [panels * nr], of 8-bit matrices
+  Buffer<std::int32_t> sums_;  // [panels * nr], of 8-bit matrices
   std::int64_t n_ = 0;
   std::int64_t k_ = 0;
+  std::int64_t depth_ = 0;
   int nr_ = 1;
+  int group_ = 1;
   DType dtype_ = DType::f32;
 };
 

@@ -34,16 +34,39 @@ struct GemmBlock {
   std::int64_t next_bytes;
 };
 
+/// One block of C[m, n] = row_scale[m] * column_scale[n] * sum over k of (q[m, k] - row_zero[m]) * B[k, n] for a single
+/// packed panel of 8-bit weights. The sum is exact, so that every table gives the same one.
+struct GemmBlock8 {
+  float* c;
+  std::int64_t c_stride;
+  const void* a;          // rows that quantize_row made
+  std::int64_t a_stride;  // activations between rows
+  const float* row_scale;
+  const std::int32_t* row_zero;
+  const std::int8_t* panel;        // [k / group][nr][group]
+  const float* column_scale;       // [nr]
+  const std::int32_t* column_sum;  // [nr]: sum over k of B
+  std::int64_t m, n, k;            // k is a multiple of the table's group
+  const GemmEpilogue* epilogue;
+  const void* next;  // as in GemmBlock
+  std::int64_t next_bytes;
+};
+
 struct KernelTable {
   const char* name;        // "scalar", "avx2", …
   std::uint32_t features;  // CPU features it needs (kernels/isa.hpp)
   int mr;                  // rows of the register tile
   int nr;                  // columns of a packed panel
+  int group;               // values of k that lie side by side in an 8-bit panel
+  int activation_bytes;    // of one quantised element of A
   // --- matrix products ---------------------------------------------------------------------------------
   void (*gemm_f32_f32_f32p)(const GemmBlock& block);
   // The same with half-precision panels that are widened in registers; for few rows (m <= mr).
   void (*gemm_f32_f32_f16p)(const GemmBlock& block);
   void (*gemm_f32_f32_bf16p)(const GemmBlock& block);
+  // 8-bit weights. k values of a row become ceil(k / group) groups; |src| needs a scale and a zero point of its own.
+  void (*quantize_row)(void* dst, float* scale, std::int32_t* zero, const float* src, std::int64_t k);
+  void (*gemm_f32_u8_s8p)(const GemmBlock8& block);
   // dst[i] = src[i] widened; exact.
   void (*widen_f16)(float* dst, const std::uint16_t* src, std::int64_t n);
   void (*widen_bf16)(float* dst, const std::uint16_t* src, std::int64_t n);

@@ -4,7 +4,6 @@
 
 #include "kernels/attention.hpp"
 #include "kernels/attention_head.hpp"
-#include "kernels/parallel.hpp"
 
 namespace florence2 {
 namespace {
@@ -19,7 +18,7 @@ struct WindowBuffers {
 
   static std::int64_t floats(const KernelTable& table, std::int64_t t, std::int64_t c, std::int64_t head_dim) {
     return t * (2 * padded_stride(c) + padded_stride(3 * c)) + attention_head_scratch(table, t, head_dim) +
-           matmul_scratch(table);
+           matmul_scratch(table, c);
   }
   WindowBuffers(const KernelTable& table, float* memory, std::int64_t t, std::int64_t c, std::int64_t head_dim)
       : normed(memory, t, c, padded_stride(c)),
@@ -50,7 +49,7 @@ void window_attention_block(Context& context, View<float> x, Grid grid, int wind
   const std::int64_t windows = ((grid.height + window - 1) / window) * ((grid.width + window - 1) / window);
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   context.reserve(WindowBuffers::floats(table, tokens, c, head_dim));
-  parallel_for(context.threads(), windows, [&](std::int64_t index, int thread) {
+  context.parallel_for(windows, [&](std::int64_t index, int thread) {
     const WindowBuffers b(table, context.scratch(thread), tokens, c, head_dim);
     const Norm& norm = weights.norm;
     for_each_token(grid, window, index, [&](std::int64_t row, std::int64_t token) {

@@ -9,6 +9,7 @@
 #include "model/config.hpp"
 #include "model/davit.hpp"
 #include "model/florence2.hpp"
+#include "model/precision.hpp"
 #include "model/projector.hpp"
 #include "model/text_decoder.hpp"
 #include "model/text_encoder.hpp"
@@ -29,6 +30,7 @@ struct ModelImpl {
   std::optional<Tokenizer> tokenizer;  // absent only in seeded models
   Weights weights;
   const KernelTable* table = nullptr;
+  PrecisionPlan precision;
 };
 
 /// The kernels that `options` ask for.
@@ -41,9 +43,9 @@ ModelInfo info_of(const Config& config, const KernelTable& table);
 int default_threads();
 
 /// Reads all weights of `directory` for `config` (whose vocabulary and max_positions it corrects to the file's), packed
-/// for `table`. Fills the weight fields of `info`.
+/// for `table` as `precision` says. Fills the weight fields of `info`.
 Result<Weights> load_weights(const std::string& directory, Config& config, const KernelTable& table,
-                             const ModelOptions& options, ModelInfo& info);
+                             const PrecisionPlan& precision, const ModelOptions& options, ModelInfo& info);
 
 /// A model of the named size with seeded, non-zero random weights and no tokenizer, for benchmarks.
 Result<Model> seeded_model(std::string_view size, std::uint64_t seed, DType storage, const ModelOptions& options = {});

@@ -27,20 +27,17 @@ std::uint16_t to_f16(float value) {
   return static_cast<std::uint16_t>(sign | (magnitude >> 13));
 }
 
-std::uint16_t to_bf16(float value) {
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<std::uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
-}
-
 /// The calls of WeightReader that WeightBuilder uses, answered with numbers of one splitmix64 stream. The scales keep
 /// activations near 1 through all layers.
 class RandomSource {
  public:
-  RandomSource(std::uint64_t seed, DType storage, int side) : state_(seed), storage_(storage), side_(side) {}
+  RandomSource(std::uint64_t seed, DType storage, const PrecisionPlan& precision, int side)
+      : state_(seed), storage_(storage), precision_(precision), side_(side) {}
 
   Result<Linear> linear(const KernelTable& table, std::string_view name, std::int64_t out, std::int64_t in,
                         bool bias = true) {
-    Linear linear{PackedMatrix(table, storage_, out, in), bias ? buffer(out, kBiasScale) : Buffer<float>()};
+    Linear linear{PackedMatrix(table, precision_.weight_dtype(name, storage_), out, in),
+                  bias ? buffer(out, kBiasScale) : Buffer<float>()};
     // Channel attention sums q k over all tokens of the stage's map: with unit scores its softmax would saturate and
     // the network become chaotic, which trained weights are not.
     const bool channel_qkv = name.ends_with("channel_attn.qkv");
@@ -53,11 +50,11 @@ class RandomSource {
     return linear(table, names.front(), static_cast<std::int64_t>(names.size()) * out, in);
   }
   Result<Linear> projection(const KernelTable& table, std::int64_t d, std::int64_t cv) {
-    return linear(table, "", d, cv, false);
+    return linear(table, "model.multi_modal_projector.image_projection", d, cv, false);
   }
-  Result<Linear> patch_linear(const KernelTable& table, std::string_view, std::int64_t out, std::int64_t in,
+  Result<Linear> patch_linear(const KernelTable& table, std::string_view name, std::int64_t out, std::int64_t in,
                               int kernel) {
-    return linear(table, "", out, in * kernel * kernel);
+    return linear(table, name, out, in * kernel * kernel);
   }
   Result<Depthwise> depthwise(std::string_view, std::int64_t c) {
     return Depthwise{buffer(9 * c, 0.1f), buffer(c, kBiasScale)};
@@ -109,9 +106,9 @@ class RandomSource {
   }
 
   static void pack(PackedMatrix& matrix, std::int64_t first, std::int64_t count, std::span<const float> rows) {
-    if (matrix.dtype() == DType::f32) return matrix.pack_rows(first, count, rows.data());
+    if (matrix.dtype() != DType::f16) return matrix.pack_floats(first, count, rows.data());
     std::vector<std::uint16_t> halves(rows.size());
-    std::transform(rows.begin(), rows.end(), halves.begin(), matrix.dtype() == DType::f16 ? to_f16 : to_bf16);
+    std::transform(rows.begin(), rows.end(), halves.begin(), to_f16);
     matrix.pack_rows(first, count, halves.data());
   }
 
@@ -124,6 +121,7 @@ class RandomSource {
 
   std::uint64_t state_;
   DType storage_;
+  PrecisionPlan precision_;
   int side_;
 };
 
@@ -133,6 +131,7 @@ ModelInfo describe(std::string_view size, const ModelImpl& model, DType storage)
   info.size_name = std::string(size);
   info.layout = "seeded";
   info.storage = std::string(name_of(storage));
+  info.precision = model.precision.text_form();
   info.parameters = weight_size.parameters;
   info.weight_bytes = weight_size.bytes;
   return info;
@@ -143,8 +142,9 @@ Result<Model> make_seeded(std::string_view size, std::uint64_t seed, DType stora
   FL_ASSIGN(impl->table, choose_table(options));
   FL_ASSIGN(impl->config, named_config(size));
   const TextConfig& text = impl->config.text;
-  RandomSource source(seed, storage, impl->config.image.side);
-  FL_ASSIGN(Linear tied, source.linear(*impl->table, "", text.vocabulary, text.d_model, false));
+  FL_ASSIGN(impl->precision, parse_precision(options.precision, *impl->table));
+  RandomSource source(seed, storage, impl->precision, impl->config.image.side);
+  FL_ASSIGN(Linear tied, source.linear(*impl->table, "lm_head", text.vocabulary, text.d_model, false));
   auto head = std::make_shared<const Linear>(std::move(tied));
   FL_ASSIGN(impl->weights, WeightBuilder(source, impl->config, *impl->table).build(tied_tokens(head), head));
   impl->info = describe(size, *impl, storage);

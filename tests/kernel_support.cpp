@@ -9,14 +9,29 @@
 
 namespace florence2 {
 
-#ifdef FLORENCE2_EMULATED_AVX512
+#ifdef FLORENCE2_EMULATED
+namespace avx2_vnni_emulated {
+extern const KernelTable table;
+}
 namespace avx512_emulated {
+extern const KernelTable table;
+}
+namespace avx512_vnni_emulated {
 extern const KernelTable table;
 }
 #endif
 
 namespace test {
 namespace {
+
+#ifdef FLORENCE2_EMULATED
+/// A table built over tests/emulated, which needs AVX2 whatever the instructions it emulates need.
+KernelTable emulation_of(KernelTable table, const char* name) {
+  table.name = name;
+  table.features = cpu_feature::kAvx2;
+  return table;
+}
+#endif
 
 /// Checks ok(r, c) for all elements; one assertion for all, and a message about the first that fails.
 template <typename Ok, typename Describe>
@@ -50,11 +65,22 @@ const std::vector<const KernelTable*>& tested_tables() {
   static const std::vector<const KernelTable*> tables = [] {
     const auto available = available_tables();
     std::vector<const KernelTable*> all(available.begin(), available.end());
-#ifdef FLORENCE2_EMULATED_AVX512
-    static KernelTable emulated = avx512_emulated::table;
-    emulated.name = "avx512-emulated";
-    emulated.features = cpu_feature::kAvx2;
-    if ((cpu_features() & emulated.features) != 0) all.push_back(&emulated);
+#ifdef FLORENCE2_EMULATED
+    static const KernelTable emulated = emulation_of(avx512_emulated::table, "avx512-emulated");
+    if ((cpu_features() & cpu_feature::kAvx2) != 0) all.push_back(&emulated);
+#endif
+    return all;
+  }();
+  return tables;
+}
+
+const std::vector<const KernelTable*>& tables_8bit() {
+  static const std::vector<const KernelTable*> tables = [] {
+    std::vector<const KernelTable*> all = tested_tables();
+#ifdef FLORENCE2_EMULATED
+    static const KernelTable avx2_vnni = emulation_of(avx2_vnni_emulated::table, "avx2_vnni-emulated");
+    static const KernelTable avx512_vnni = emulation_of(avx512_vnni_emulated::table, "avx512_vnni-emulated");
+    if ((cpu_features() & cpu_feature::kAvx2) != 0) all.insert(all.end(), {&avx2_vnni, &avx512_vnni});
 #endif
     return all;
   }();
@@ -107,6 +133,8 @@ TestLinear::TestLinear(const KernelTable& table, const Plain& weight, const std:
   Plain stored = weight;
   if (dtype == DType::f32) {
     linear.weight.pack_rows(0, weight.rows, weight.values.data());
+  } else if (dtype == DType::s8) {
+    linear.weight.pack_floats(0, weight.rows, weight.values.data());
   } else {
     const std::vector<std::uint16_t> bits = half_bits(weight, dtype);
     linear.weight.pack_rows(0, weight.rows, bits.data());

@@ -17,6 +17,8 @@ namespace florence2::test {
 
 /// The tables this CPU can run, and "avx512-emulated" where it can run AVX2.
 const std::vector<const KernelTable*>& tested_tables();
+/// These, and the emulated tables that differ from them in their 8-bit products alone.
+const std::vector<const KernelTable*>& tables_8bit();
 
 /// Thread counts that every operation must give identical bits for.
 inline constexpr int kThreadCounts[] = {1, 2, 3, 5};

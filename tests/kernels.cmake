@@ -1,4 +1,4 @@
-# The kernel tests: their support library, the emulated AVX-512 table, and the rules for ISA files.
+# The kernel tests: their support library, the emulated tables, and the rules for ISA files.
 find_package(Eigen3 3.4 REQUIRED NO_MODULE)
 find_path(FLORENCE2_SIMDE simde/x86/avx512.h DOC "SIMDe, which runs the avx512 table on CPUs without AVX-512")
 
@@ -7,17 +7,17 @@ target_link_libraries(florence2_kernel_support PUBLIC florence2_kernels florence
 
 if(FLORENCE2_SIMDE AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   # Vectors twice as long as the CPU's are passed in memory (-Wno-psabi). -O1: a tenth slower than -O2, built in half the time.
-  add_library(florence2_emulated OBJECT emulated/avx512.cpp)
+  add_library(florence2_emulated OBJECT emulated/avx512.cpp emulated/avx512_vnni.cpp emulated/avx2_vnni.cpp)
   target_include_directories(florence2_emulated PRIVATE ${PROJECT_SOURCE_DIR} emulated)
   target_include_directories(florence2_emulated SYSTEM PRIVATE ${FLORENCE2_SIMDE})
   target_compile_options(florence2_emulated PRIVATE -mavx2 -mfma -mf16c -ffp-contract=off -Wno-psabi -O1)
-  target_compile_definitions(florence2_kernel_support PRIVATE FLORENCE2_EMULATED_AVX512=1)
+  target_compile_definitions(florence2_kernel_support PRIVATE FLORENCE2_EMULATED=1)
   target_sources(florence2_kernel_support PRIVATE $<TARGET_OBJECTS:florence2_emulated>)
 else()
-  message(STATUS "SIMDe not found: the avx512 table is tested only where the CPU has AVX-512")
+  message(STATUS "SIMDe not found: the AVX-512 and VNNI tables are tested only where the CPU has them")
 endif()
 
-foreach(name panels matmul rowwise attention convolution isa)
+foreach(name thread_pool panels matmul matmul8 rowwise attention convolution isa)
   florence2_test(${name}_test florence2_kernel_support)
 endforeach()
 

@@ -37,7 +37,7 @@ struct TinyFile {
   }
   Result<Weights> load() {
     write();
-    return load_weights(folder.path(), loaded_config, table, {.threads = 1}, info);
+    return load_weights(folder.path(), loaded_config, table, {}, {.threads = 1}, info);
   }
 
   const KernelTable& table = *available_tables().back();

@@ -239,7 +239,7 @@ TEST_CASE("matmul_serial gives matmul's bits", "[kernels]") {
   GuardedMatrix parallel(m, n), serial(m, n);
   Context context(table, 3);
   matmul(context, parallel, a.view(), layer.linear, {.gelu = true, .residual = {}});
-  GuardedBuffer<float> scratch(matmul_scratch(table));
+  GuardedBuffer<float> scratch(matmul_scratch(table, k));
   matmul_serial(table, scratch.data(), serial, a.view(), layer.linear, {.gelu = true, .residual = {}});
   check_same_bits(serial, parallel);
   CHECK(scratch.intact());

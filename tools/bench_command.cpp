@@ -27,6 +27,7 @@ constexpr const char* kHeading = R"(florence2 bench: times each stage on this ma
 
 struct BenchOptions {
   std::string model;  ///< empty: seeded weights
+  std::string precision = "auto";
   std::string size = "base";
   bool size_given = false;
   bool json = false, quiet = false;
@@ -52,7 +53,7 @@ Result<std::optional<BenchOptions>> parse_options(int argc, char** argv) {
     options.size_given = true;
     return choose_size(value);
   });
-  add_precision_option(arguments);
+  add_precision_option(arguments, options.precision);
   add_threads_option(arguments, settings.threads);
   arguments.value("--rounds", "N", "measured rounds (default 9)", integer_into(settings.rounds, 1, 1000));
   arguments.value("--beams", "N", "1…16 (default: the checkpoint's, 3)", integer_into(options.beams, 1, 16));
@@ -75,7 +76,7 @@ Result<BenchReport> measure(BenchOptions options) {
   Progress progress(!options.quiet);
   progress.show("preparing weights");
   Stopwatch watch;
-  const ModelOptions loading{.threads = options.settings.threads};
+  const ModelOptions loading{.threads = options.settings.threads, .precision = options.precision};
   const bool seeded = options.model.empty();
   FL_ASSIGN(const Model model,
             seeded ? seeded_model(options.size, kSeed, DType::f16, loading) : Model::load(options.model, loading));
@@ -99,7 +100,7 @@ std::string caption_name(const BenchReport& report) { return "caption" + std::to
 std::string as_json(const BenchReport& report) {
   const json::Object object = {
       {"size", report.model.size_name},
-      {"precision", "fp32"},
+      {"precision", report.model.precision},
       {"threads", report.settings.threads},
       {"isa", report.model.isa},
       {"rounds", report.settings.rounds},
@@ -125,9 +126,10 @@ std::string text_row(const std::string& name, const Spread& spread) {
 
 std::string as_text(const BenchReport& report) {
   char head[256];
-  std::snprintf(head, sizeof(head), "%s, fp32, %d threads, %s, %d beams, %d rounds\n%-18s %10s %10s %10s\n",
-                report.model.size_name.c_str(), report.settings.threads, report.model.isa.c_str(),
-                report.settings.beams, report.settings.rounds, "milliseconds", "median", "min", "max");
+  std::snprintf(head, sizeof(head), "%s, %s, %d threads, %s, %d beams, %d rounds\n%-18s %10s %10s %10s\n",
+                report.model.size_name.c_str(), report.model.precision.c_str(), report.settings.threads,
+                report.model.isa.c_str(), report.settings.beams, report.settings.rounds, "milliseconds", "median",
+                "min", "max");
   char foot[128];
   std::snprintf(foot, sizeof(foot), "peak memory %.0f MB\n", static_cast<double>(peak_resident_bytes()) / 1e6);
   std::string text = head + text_row("preprocess", report.times.preprocess) + text_row("vision", report.times.vision) +

@@ -38,14 +38,12 @@ Status threads_from_environment(int& threads) {
   return {};
 }
 
-void add_precision_option(Arguments& arguments) {
-  arguments.value("--precision", "P", "auto or fp32 (default auto, which is fp32)", [](const std::string& value) {
-    if (value == "auto" || value == "fp32") return Status();
-    if (value == "bf16" || value == "int8") {
-      return Status(Error{ErrorCode::unsupported, value + " is not in this version, which computes in fp32", {}});
-    }
-    return Status(bad_value("one of auto, fp32, bf16, int8", value));
-  });
+void add_precision_option(Arguments& arguments, std::string& precision) {
+  arguments.value("--precision", "P", "auto, fp32, bf16 or int8, or by part: vision=bf16,text=int8 (default auto)",
+                  [&precision](const std::string& value) {
+                    precision = value;
+                    return check_precision(value);
+                  });
 }
 
 void add_compat_option(Arguments& arguments, Compat& compat) {

@@ -80,7 +80,8 @@ Status Run::load_model() {
   FL_TRY(check_memory(folder));
   Stopwatch watch;
   progress_.show("loading " + folder);
-  ModelOptions options{.threads = settings_.threads, .check_weights = settings_.check_weights};
+  ModelOptions options{
+      .threads = settings_.threads, .check_weights = settings_.check_weights, .precision = settings_.precision};
   FL_ASSIGN(model_, Model::load(folder, options));
   FL_ASSIGN(runner_, Runner::create(*model_, {.threads = settings_.threads}));
   totals_.load = watch.lap();
@@ -99,7 +100,7 @@ void Run::describe_model() const {
   print_note(build_description());
   print_note(info.directory + ": " + info.size_name + ", " + std::to_string(info.parameters / 1'000'000) +
              " million parameters, " + info.storage + ", " + std::to_string(info.weight_bytes / 1'000'000) +
-             " MB in memory, kernels: " + info.isa);
+             " MB in memory, " + info.precision + ", kernels: " + info.isa);
 }
 
 Status Run::ask_about_all() {
@@ -123,7 +124,7 @@ Status Run::ask_about(const Input& input) {
     for (const std::string& warning : picture->warnings) print_note(name + ": " + warning);
   }
   PictureFacts facts{input,           pictures_done_,  picture->view(), picture->width,
-                     picture->height, picture->frames, watch.lap(),     {}};
+                     picture->height, picture->frames, watch.lap(),     {}, model_->info().precision};
   progress_.show(name + ": looking");
   const auto image = runner_->encode(picture->view());
   progress_.clear();

@@ -51,7 +51,7 @@ json::Value answer_record(const PictureFacts& picture, const Job& job, const Tas
   record.emplace_back("token_ids", token_array(result.token_ids));
   record.emplace_back("score", result.score);
   record.emplace_back("finish_reason", result.finish_reason == FinishReason::stop ? "stop" : "length");
-  record.emplace_back("precision", "fp32");
+  record.emplace_back("precision", picture.precision);
   record.emplace_back("timings_ms", timings(picture, result));
   return record;
 }

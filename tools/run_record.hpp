@@ -19,6 +19,7 @@ struct PictureFacts {
   int frames = 1;
   double decode_ms = 0;
   Timings encode;
+  std::string precision = {};
 };
 
 json::Value answer_record(const PictureFacts& picture, const Job& job, const TaskResult& result, Compat compat);

@@ -141,7 +141,7 @@ void add_model_options(Arguments& arguments, RunSettings& settings) {
   arguments.group("Model");
   add_model_option(arguments, settings.model);
   add_threads_option(arguments, settings.threads);
-  add_precision_option(arguments);
+  add_precision_option(arguments, settings.precision);
   arguments.value("--device", "NAME", "cpu, the only one", [](const std::string& value) {
     if (value == "cpu") return Status();
     return Status(Error{ErrorCode::unsupported, "no supported GPU (\"" + value + "\"); built for CPUs", {}});

@@ -62,6 +62,8 @@ std::optional<NotFinite> find_not_finite(DType dtype, const std::byte* values, s
       return find_not_finite<std::uint16_t>(0x7C00u, values, n);
     case DType::bf16:
       return find_not_finite<std::uint16_t>(0x7F80u, values, n);
+    case DType::s8:
+      break;  // integers
   }
   return std::nullopt;
 }

@@ -15,6 +15,10 @@ namespace {
 //
 #include "kernels/simd/gemm-inl.hpp"
 //
+#include "kernels/simd/dot8-inl.hpp"
+//
+#include "kernels/simd/gemm8-inl.hpp"
+//
 #include "kernels/simd/rowwise-inl.hpp"
 //
 #include "kernels/simd/depthwise-inl.hpp"

@@ -36,8 +36,9 @@ inline void store_lanes(float* p, F32 a, std::int64_t lanes) {
 }
 
 /// Bias, GELU and residual on the finished sums tile[rows][kPanelWidth] of rows [row0, row0 + rows), and the store to
-/// C.
-[[gnu::noinline]] void finish_tile(const GemmBlock& g, std::int64_t row0, int rows, const float* tile) {
+/// C. Block: GemmBlock or GemmBlock8.
+template <typename Block>
+[[gnu::noinline]] void finish_tile(const Block& g, std::int64_t row0, int rows, const float* tile) {
   const GemmEpilogue& e = *g.epilogue;
   for (int j = 0; j < kPanelRegisters; ++j) {
     const std::int64_t lanes = valid_lanes(g.n, j), col = j * F32::kLanes;
@@ -112,7 +113,8 @@ inline void gemm_remainder(const GemmBlock& g, std::int64_t row0, std::int64_t r
 }
 
 /// Asks for the lines of share `index` of `count` of the block's `next` memory.
-inline void prefetch_next(const GemmBlock& g, std::int64_t index, std::int64_t count) {
+template <typename Block>
+inline void prefetch_next(const Block& g, std::int64_t index, std::int64_t count) {
   constexpr std::int64_t line = 64;
   const std::int64_t share = (g.next_bytes + count * line - 1) / (count * line) * line;
   const char* const next = static_cast<const char*>(g.next);

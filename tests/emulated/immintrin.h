@@ -5,6 +5,8 @@
 
 #include_next <immintrin.h>
 
+#include <cstdint>
+
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 
@@ -12,12 +14,17 @@ namespace florence2::emulated {
 
 constexpr int kLanes512 = 16;
 
+constexpr int kBytes512 = 64;
+
 union Lanes512 {
   __m512 ps;
   __m512i epi;
   __m256 half_ps[2];
   __m256i half_epi[2];
   float f32[kLanes512];
+  std::int32_t i32[kLanes512];
+  std::uint8_t u8[kBytes512];
+  std::int8_t i8[kBytes512];
 };
 
 /// Lanes whose mask bit is clear are zero, and their memory is not touched.
@@ -56,6 +63,60 @@ inline __m512i cvtps_epi32(__m512 a) {
   return r.epi;
 }
 
+inline __m512i madd_epi16(__m512i a, __m512i b) {
+  Lanes512 r, x, y;
+  x.epi = a, y.epi = b;
+  for (int i = 0; i < 2; ++i) r.half_epi[i] = _mm256_madd_epi16(x.half_epi[i], y.half_epi[i]);
+  return r.epi;
+}
+
+inline __m512 cvtepi32_ps(__m512i a) {
+  Lanes512 r, x;
+  x.epi = a;
+  for (int i = 0; i < 2; ++i) r.half_ps[i] = _mm256_cvtepi32_ps(x.half_epi[i]);
+  return r.ps;
+}
+
+inline __m512i cvtepi8_epi16(__m256i a) {
+  Lanes512 r;
+  r.half_epi[0] = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(a));
+  r.half_epi[1] = _mm256_cvtepi8_epi16(_mm256_extracti128_si256(a, 1));
+  return r.epi;
+}
+
+/// The low 16 bits of each lane.
+inline __m256i cvtepi32_epi16(__m512i a) {
+  Lanes512 x;
+  x.epi = a;
+  alignas(32) std::int16_t r[kLanes512];
+  for (int i = 0; i < kLanes512; ++i) r[i] = static_cast<std::int16_t>(x.i32[i]);
+  return _mm256_load_si256(reinterpret_cast<const __m256i*>(r));
+}
+
+/// The low 8 bits of each lane.
+inline __m128i cvtepi32_epi8(__m512i a) {
+  Lanes512 x;
+  x.epi = a;
+  alignas(16) std::int8_t r[kLanes512];
+  for (int i = 0; i < kLanes512; ++i) r[i] = static_cast<std::int8_t>(x.i32[i]);
+  return _mm_load_si128(reinterpret_cast<const __m128i*>(r));
+}
+
+/// sum[i] + the four products of unsigned bytes of a and signed bytes of b in lane i.
+[[gnu::noinline]] static __m512i dpbusd_epi32(__m512i sum, __m512i a, __m512i b) {
+  Lanes512 r, x, y;
+  r.epi = sum, x.epi = a, y.epi = b;
+  for (int i = 0; i < kBytes512; ++i) r.i32[i / 4] += x.u8[i] * y.i8[i];
+  return r.epi;
+}
+
+[[gnu::noinline]] static __m256i dpbusd_avx_epi32(__m256i sum, __m256i a, __m256i b) {
+  Lanes512 r = {}, x = {}, y = {};
+  r.half_epi[0] = sum, x.half_epi[0] = a, y.half_epi[0] = b;
+  for (int i = 0; i < kBytes512 / 2; ++i) r.i32[i / 4] += x.u8[i] * y.i8[i];
+  return r.half_epi[0];
+}
+
 /// The pairwise reductions of the guide: halves are combined until one lane is left.
 template <typename Op>
 inline float reduce(__m512 a, const Op& op) {
@@ -76,6 +137,14 @@ inline float reduce(__m512 a, const Op& op) {
 
 }  // namespace florence2::emulated
 
+#undef _mm512_madd_epi16
+#define _mm512_madd_epi16(a, b) ::florence2::emulated::madd_epi16(a, b)
+#define _mm512_cvtepi32_ps(a) ::florence2::emulated::cvtepi32_ps(a)
+#define _mm512_cvtepi8_epi16(a) ::florence2::emulated::cvtepi8_epi16(a)
+#define _mm512_cvtepi32_epi16(a) ::florence2::emulated::cvtepi32_epi16(a)
+#define _mm512_cvtepi32_epi8(a) ::florence2::emulated::cvtepi32_epi8(a)
+#define _mm512_dpbusd_epi32(sum, a, b) ::florence2::emulated::dpbusd_epi32(sum, a, b)
+#define _mm256_dpbusd_avx_epi32(sum, a, b) ::florence2::emulated::dpbusd_avx_epi32(sum, a, b)
 #define _mm512_maskz_loadu_ps(mask, memory) ::florence2::emulated::maskz_loadu_ps(mask, memory)
 #define _mm512_mask_storeu_ps(memory, mask, a) ::florence2::emulated::mask_storeu_ps(memory, mask, a)
 #define _mm512_cvtph_ps(a) ::florence2::emulated::cvtph_ps(a)

@@ -1,0 +1,32 @@
+// Kernel table "avx2_vnni": "avx2" with dot products of bytes (AVX-VNNI). See docs/kernels.md for the rules of this folder.
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/table.hpp"
+
+#define FL_SIMD_AVX2
+#define FL_SIMD_VNNI
+
+namespace florence2::avx2_vnni {
+namespace {
+#include "kernels/simd/vec-inl.hpp"
+//
+#include "kernels/simd/math-inl.hpp"
+//
+#include "kernels/simd/gemm-inl.hpp"
+//
+#include "kernels/simd/dot8-inl.hpp"
+//
+#include "kernels/simd/gemm8-inl.hpp"
+//
+#include "kernels/simd/rowwise-inl.hpp"
+//
+#include "kernels/simd/depthwise-inl.hpp"
+//
+#include "kernels/simd/table-inl.hpp"
+}  // namespace
+
+extern const KernelTable table;
+const KernelTable table = make_table<6>("avx2_vnni", (1u << 0) | (1u << 4));
+}  // namespace florence2::avx2_vnni

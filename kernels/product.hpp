@@ -1,0 +1,60 @@
+// Inside matmul: one product with packed weights, cut into blocks, and how each kind of weight multiplies a block.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/matmul.hpp"
+
+namespace florence2 {
+
+// A [kBlockK][nr] piece of a panel (16 to 32 KiB) and the sums it adds to stay in L1 while a block of rows of A, which
+// lies in L2 as a whole (kBlockFloats), passes over it.
+inline constexpr std::int64_t kBlockK = 256;
+inline constexpr std::int64_t kBlockRows = 144;
+inline constexpr std::int64_t kBlockFloats = std::int64_t{1} << 17;
+
+inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// Cuts `total` into `parts` (or fewer) equal pieces of a multiple of `unit`.
+inline std::int64_t piece(std::int64_t total, std::int64_t parts, std::int64_t unit) {
+  return std::max(unit, ceil_div(ceil_div(total, std::max<std::int64_t>(parts, 1)), unit) * unit);
+}
+
+/// Rows of A that are multiplied together; rounded up to whole tiles.
+inline std::int64_t block_rows(std::int64_t depth) {
+  return std::clamp(kBlockFloats / depth, std::int64_t{48}, kBlockRows);
+}
+
+/// What one panel's products need besides the position of the block.
+struct Product {
+  const KernelTable& table;
+  float* scratch;  // matmul_scratch floats
+  View<float> dst;
+  View<const float> a;
+  const Linear& linear;
+  const MatmulOptions& options;
+};
+
+inline GemmEpilogue epilogue_at(const Product& p, std::int64_t row, std::int64_t n) {
+  GemmEpilogue e = {};
+  e.bias = p.linear.bias.empty() ? nullptr : p.linear.bias.data() + n;
+  e.gelu = p.options.gelu;
+  if (p.options.residual.data != nullptr) {
+    e.residual = p.options.residual.row(row) + n;
+    e.residual_stride = p.options.residual.stride;
+  }
+  return e;
+}
+
+/// Floating-point weights: rows [row, row + rows) of A times panels [panel_begin, panel_end).
+void multiply_floats(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
+                     std::int64_t panel_end);
+std::int64_t multiply_floats_scratch(const KernelTable& table);
+
+/// 8-bit weights: the same, after quantising the rows.
+void multiply_8bit(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
+                   std::int64_t panel_end);
+std::int64_t multiply_8bit_scratch(const KernelTable& table, std::int64_t depth);
+
+}  // namespace florence2

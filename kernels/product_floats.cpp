@@ -1,0 +1,94 @@
+// Products with f32, f16 and bf16 weights in f32 arithmetic.
+#include "kernels/product.hpp"
+
+namespace florence2 {
+namespace {
+
+/// Rows [row, row + rows) times rows [k0, k0 + k) of panel `panel`.
+GemmBlock block_at(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel, std::int64_t k0,
+                   std::int64_t k) {
+  const std::int64_t n = panel * p.table.nr;
+  GemmBlock block = {};
+  block.c = p.dst.row(row) + n;
+  block.c_stride = p.dst.stride;
+  block.a = p.a.row(row) + k0;
+  block.a_stride = p.a.stride;
+  block.panel = p.linear.weight.panel(panel, k0);
+  block.m = rows;
+  block.n = std::min<std::int64_t>(p.table.nr, p.linear.out() - n);
+  block.k = k;
+  return block;
+}
+
+/// Few rows: every panel is streamed once, half-precision elements are widened in registers.
+void multiply_few_rows(const Product& p, std::int64_t panel_begin, std::int64_t panel_end) {
+  for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
+    GemmBlock block = block_at(p, 0, p.a.rows, panel, 0, p.linear.in());
+    const GemmEpilogue epilogue = epilogue_at(p, 0, panel * p.table.nr);
+    block.epilogue = &epilogue;
+    switch (p.linear.weight.dtype()) {
+      case DType::f32:
+        p.table.gemm_f32_f32_f32p(block);
+        break;
+      case DType::f16:
+        p.table.gemm_f32_f32_f16p(block);
+        break;
+      case DType::bf16:
+        p.table.gemm_f32_f32_bf16p(block);
+        break;
+      case DType::s8:
+        break;  // multiply_8bit's
+    }
+  }
+}
+
+/// Many rows: a piece of a panel is widened once, into L1, for a whole block of rows. Unfinished sums stay in scratch,
+/// so that dst may be the residual.
+void multiply_block(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
+                    std::int64_t panel_end) {
+  const std::int64_t depth = p.linear.in();
+  const std::int64_t step = piece(depth, ceil_div(depth, kBlockK), 1);
+  const DType dtype = p.linear.weight.dtype();
+  float* const widened = p.scratch;
+  float* const sums = p.scratch + kBlockK * p.table.nr;
+  for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
+    const GemmEpilogue epilogue = epilogue_at(p, row, panel * p.table.nr);
+    for (std::int64_t k0 = 0; k0 < depth; k0 += step) {
+      GemmBlock block = block_at(p, row, rows, panel, k0, std::min(step, depth - k0));
+      const std::int64_t bytes = block.k * p.table.nr * static_cast<std::int64_t>(size_of(dtype));
+      block.next = static_cast<const std::byte*>(block.panel) + bytes;  // pieces follow each other in memory
+      block.next_bytes = std::min(bytes, p.linear.weight.bytes_after(block.next));
+      if (dtype != DType::f32) {
+        const auto widen = dtype == DType::f16 ? p.table.widen_f16 : p.table.widen_bf16;
+        widen(widened, static_cast<const std::uint16_t*>(block.panel), block.k * p.table.nr);
+        block.panel = widened;
+      }
+      if (k0 > 0) {
+        block.start = sums;
+        block.start_stride = p.table.nr;
+      }
+      if (k0 + block.k == depth) {
+        block.epilogue = &epilogue;
+      } else {
+        block.c = sums;
+        block.c_stride = p.table.nr;
+      }
+      p.table.gemm_f32_f32_f32p(block);
+    }
+  }
+}
+
+}  // namespace
+
+std::int64_t multiply_floats_scratch(const KernelTable& table) { return (kBlockK + kBlockRows) * table.nr; }
+
+void multiply_floats(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
+                     std::int64_t panel_end) {
+  if (p.a.rows <= p.table.mr) {
+    multiply_few_rows(p, panel_begin, panel_end);
+  } else {
+    multiply_block(p, row, rows, panel_begin, panel_end);
+  }
+}
+
+}  // namespace florence2

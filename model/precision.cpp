@@ -1,0 +1,87 @@
+#include "model/precision.hpp"
+
+#include <array>
+#include <optional>
+
+namespace florence2 {
+namespace {
+
+constexpr std::array<Precision, 3> kAll{Precision::fp32, Precision::bf16, Precision::int8};
+
+std::optional<Precision> precision_named(std::string_view name) {
+  for (const Precision precision : kAll) {
+    if (name_of(precision) == name) return precision;
+  }
+  return std::nullopt;
+}
+
+/// What `auto` stands for.
+PrecisionPlan default_plan(const KernelTable&) { return {}; }
+
+Error wrong_precision(std::string_view text) {
+  return {
+      ErrorCode::argument,
+      "must be one of auto, fp32, bf16, int8, or name parts (vision=bf16,text=int8), not \"" + std::string(text) + "\"",
+      ""};
+}
+
+/// Reads "part=precision" into the plan; false when it is neither.
+bool read_part(std::string_view part, PrecisionPlan& plan, const PrecisionPlan& automatic) {
+  const std::size_t equals = part.find('=');
+  if (equals == std::string_view::npos) return false;
+  const std::string_view name = part.substr(0, equals), value = part.substr(equals + 1);
+  const bool vision = name == "vision";
+  if (!vision && name != "text") return false;
+  const std::optional<Precision> precision =
+      value == "auto" ? (vision ? automatic.vision : automatic.text) : precision_named(value);
+  if (!precision) return false;
+  (vision ? plan.vision : plan.text) = *precision;
+  return true;
+}
+
+}  // namespace
+
+std::string_view name_of(Precision precision) {
+  switch (precision) {
+    case Precision::fp32:
+      return "fp32";
+    case Precision::bf16:
+      return "bf16";
+    case Precision::int8:
+      return "int8";
+  }
+  return "?";
+}
+
+std::string PrecisionPlan::text_form() const {
+  if (vision == text) return std::string(name_of(vision));
+  return "vision=" + std::string(name_of(vision)) + ",text=" + std::string(name_of(text));
+}
+
+DType PrecisionPlan::weight_dtype(std::string_view hf_name, DType stored) const {
+  const bool in_text = hf_name.starts_with("model.language_model.") || hf_name.starts_with("lm_head");
+  switch (in_text ? text : vision) {
+    case Precision::fp32:
+      return stored;
+    case Precision::bf16:
+      return stored == DType::f32 ? DType::bf16 : stored;  // f16 has as few bytes and more digits
+    case Precision::int8:
+      return DType::s8;
+  }
+  return stored;
+}
+
+Result<PrecisionPlan> parse_precision(std::string_view text, const KernelTable& table) {
+  const PrecisionPlan automatic = default_plan(table);
+  if (text.empty() || text == "auto") return automatic;
+  if (const auto precision = precision_named(text)) return PrecisionPlan{*precision, *precision};
+  PrecisionPlan plan = automatic;
+  for (std::string_view rest = text; !rest.empty();) {
+    const std::size_t comma = rest.find(',');
+    if (!read_part(rest.substr(0, comma), plan, automatic)) return wrong_precision(text);
+    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+  }
+  return plan;
+}
+
+}  // namespace florence2

@@ -1,0 +1,256 @@
+// 8-bit products: quantised rows, the register tile on guarded memory, and matmul with 8-bit weights.
+//
+// The integer sums are exact, so tables must agree bit for bit. Against the oracle only the rounding of the activations
+// differs: half a step of the row's scale for each, times the weights' magnitudes.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "kernels/matmul.hpp"
+#include "tests/guarded_buffer.hpp"
+#include "tests/kernel_support.hpp"
+
+namespace florence2::test {
+namespace {
+
+using reference::Matrix;
+
+std::int64_t whole_groups(const KernelTable& table, std::int64_t k) {
+  return (k + table.group - 1) / table.group * table.group;
+}
+
+/// One row as the table quantises it, read back as integers with the zero point taken away.
+struct QuantizedRow {
+  float scale = -1;
+  std::int32_t zero = -1;
+  std::vector<int> centred;
+
+  QuantizedRow(const KernelTable& table, std::vector<float> values) {
+    const auto k = static_cast<std::int64_t>(values.size()), padded = whole_groups(table, k);
+    GuardedBuffer<float> src(k);
+    std::copy(values.begin(), values.end(), src.data());
+    GuardedBuffer<std::byte> dst(padded * table.activation_bytes);
+    table.quantize_row(dst.data(), &scale, &zero, src.data(), k);
+    CHECK(dst.intact());
+    for (std::int64_t i = 0; i < padded; ++i) centred.push_back(read(table, dst.data(), i));
+  }
+
+  int read(const KernelTable& table, const std::byte* data, std::int64_t i) const {
+    if (table.activation_bytes == 1) return std::to_integer<int>(data[i]) - zero;
+    std::int16_t value;
+    std::memcpy(&value, data + 2 * i, sizeof(value));
+    return value;
+  }
+};
+
+TEST_CASE("a row is quantised to the nearest step of its own range", "[kernels]") {
+  const KernelTable& table = *GENERATE(from_range(tables_8bit()));
+  CAPTURE(table.name);
+  Random random(31);
+  for (std::int64_t k = 1; k <= 70; ++k) {
+    std::vector<float> x = random.floats(k);
+    for (float& value : x) value = 3 * value + 1;
+    const QuantizedRow q(table, x);
+    const float low = std::min(0.0f, *std::min_element(x.begin(), x.end()));
+    const float high = std::max(0.0f, *std::max_element(x.begin(), x.end()));
+    CAPTURE(k, q.scale, q.zero);
+    CHECK(q.scale == (high - low) / 255);
+    CHECK((q.zero >= 0 && q.zero <= 255));
+    // Half a step, twice at the ends of the range where the zero point was rounded too, and the f32 product x / scale.
+    const double bound = (1.0 + 255 * 0x1p-22) * static_cast<double>(q.scale);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      CHECK(std::abs(static_cast<double>(q.centred[i]) * q.scale - x[i]) <= bound);
+      CHECK((q.centred[i] + q.zero >= 0 && q.centred[i] + q.zero <= 255));
+    }
+  }
+}
+
+TEST_CASE("zero is exact, and rows without a range are zero", "[kernels]") {
+  const KernelTable& table = *GENERATE(from_range(tables_8bit()));
+  CAPTURE(table.name);
+  const QuantizedRow mixed(table, {0.0f, -1.7f, 0.0f, 12.25f, 0.0f});
+  for (const std::size_t i : {0, 2, 4}) CHECK(mixed.centred[i] == 0);
+  const QuantizedRow zeros(table, std::vector<float>(37, 0.0f));
+  CHECK(zeros.scale == 0);
+  CHECK(std::all_of(zeros.centred.begin(), zeros.centred.begin() + 37, [](int v) { return v == 0; }));
+}
+
+TEST_CASE("a row that is not finite has NaN as its scale", "[kernels]") {
+  const KernelTable& table = *GENERATE(from_range(tables_8bit()));
+  CAPTURE(table.name);
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+                          -std::numeric_limits<float>::infinity()}) {
+    for (const std::size_t at : {0, 20, 36}) {
+      std::vector<float> x(37, 0.5f);
+      x[at] = bad;
+      CHECK(std::isnan(QuantizedRow(table, x).scale));
+    }
+  }
+}
+
+/// Rows of integers in [-100, 155] whose range is exactly that: their scale is 1 and they are quantised exactly.
+Plain exact_rows(Random& random, std::int64_t m, std::int64_t k) {
+  Plain a(m, k);
+  for (float& value : a.values) value = static_cast<float>(static_cast<int>(random.bits() % 256) - 100);
+  for (std::int64_t r = 0; r < m; ++r) {
+    a.view().row(r)[r % k] = -100;
+    a.view().row(r)[(r + 1) % k] = 155;
+  }
+  return a;
+}
+
+/// Integer weights whose columns hold 127, so that they too are quantised exactly, with scale 1.
+Plain exact_weights(Random& random, std::int64_t n, std::int64_t k) {
+  Plain w(n, k);
+  for (float& value : w.values) value = static_cast<float>(static_cast<int>(random.bits() % 255) - 127);
+  for (std::int64_t r = 0; r < n; ++r) w.view().row(r)[(3 * r) % k] = r % 2 == 0 ? 127.0f : -127.0f;
+  return w;
+}
+
+TEST_CASE("8-bit matmul is exact for every small m and n, and around the blocks", "[kernels]") {
+  const KernelTable& table = *GENERATE(from_range(tables_8bit()));
+  CAPTURE(table.name);
+  Random random(32);
+  const auto check = [&](std::int64_t m, std::int64_t n, std::int64_t k) {
+    const Plain a = exact_rows(random, m, k), weight = exact_weights(random, n, k);
+    const TestLinear layer(table, weight, {}, DType::s8);
+    GuardedMatrix left(m, k, k + m % 3, m % 2), dst(m, n, n + 2);
+    std::int64_t i = 0;
+    left.fill([&] { return a.values[static_cast<std::size_t>(i++)]; });
+    Context context(table, 2);
+    matmul(context, dst, left, layer.linear);
+    CAPTURE(m, n, k);
+    check_equal(dst, reference::matrix(a.view()) * reference::matrix(weight.view()).transpose());
+    CHECK(dst.intact());
+  };
+  for (std::int64_t m = 1; m <= 2 * table.mr + 1; ++m) {
+    for (std::int64_t n = 1; n <= 2 * table.nr + 1; n += 1 + m % 3) check(m, n, 2 + (m * 5 + n) % 9);
+  }
+  // Sums below 2^24 stay exact as floats: 147 * 255 * 127 is.
+  for (const std::int64_t m : {table.mr + 1, 144, 145, 291}) check(m, table.nr + 1, 147);
+}
+
+/// What 8-bit products compute, with the activations as they are: x times the weights' quantised values; and how far
+/// rounding the activations, and f32, may move it.
+reference::Bounded expected_8bit(View<const float> a, const Linear& linear) {
+  const std::int64_t k = linear.in(), n = linear.out();
+  Matrix weight(k, n);
+  std::vector<float> column(static_cast<std::size_t>(k));
+  for (std::int64_t j = 0; j < n; ++j) {
+    linear.weight.unpack_column(j, column.data());
+    for (std::int64_t i = 0; i < k; ++i) weight(i, j) = column[static_cast<std::size_t>(i)];
+  }
+  const Matrix x = reference::matrix(a), magnitudes = weight.cwiseAbs().colwise().sum();
+  Matrix value = x * weight, error = Matrix::Zero(a.rows, n);
+  for (std::int64_t r = 0; r < a.rows; ++r) {
+    const double step = (std::max(0.0, x.row(r).maxCoeff()) - std::min(0.0, x.row(r).minCoeff())) / 255;
+    const double f32 = 4 * 0x1p-24 * x.row(r).cwiseAbs().maxCoeff();  // scales, their product, the product with the sum
+    error.row(r) = (step * (1 + 255 * 0x1p-22) + f32) * magnitudes;
+  }
+  return {value, error};
+}
+
+TEST_CASE("8-bit matmul stays within half a step of the activations", "[kernels]") {
+  const KernelTable& table = *GENERATE(from_range(tables_8bit()));
+  const std::int64_t k = GENERATE(1, 37, 256, 1031);
+  CAPTURE(table.name, k);
+  Random random(33);
+  const std::int64_t n = 2 * table.nr + 5;
+  const TestLinear layer(table, random, k, n, DType::s8);
+  for (const std::int64_t m : {std::int64_t{1}, std::int64_t{table.mr} + 3, std::int64_t{150}}) {
+    const Plain a = random_matrix(random, m, k);
+    GuardedMatrix dst(m, n, n + 1);
+    Context context(table, 2);
+    matmul(context, dst, a.view(), layer.linear);
+    reference::Bounded expected = expected_8bit(a.view(), layer.linear);
+    expected.value.rowwise() += layer.affine.bias;
+    expected.error.array() += 0x1p-23 * (1 + expected.value.cwiseAbs().maxCoeff());
+    CAPTURE(m);
+    check_close(dst, expected);
+  }
+}
+
+TEST_CASE("8-bit products have the same bits on every table and for any number of threads or rows", "[kernels]") {
+  Random random(34);
+  const std::int64_t m = 150, n = 101, k = 147;
+  const Plain a = random_matrix(random, m, k), weight = random_matrix(random, n, k);
+  const std::vector<float> bias = random.floats(n);
+  Plain first(m, n), dst(m, n);
+  for (const KernelTable* table : tables_8bit()) {
+    const TestLinear layer(*table, weight, bias, DType::s8);
+    check_threads(*table, dst.view(), [&](Context& context) { matmul(context, dst.view(), a.view(), layer.linear); });
+    if (table == tables_8bit().front()) first = dst;
+    CAPTURE(table->name);
+    check_same_bits(dst.view(), first.view());
+    for (const std::int64_t r : {0, 77, 149}) {
+      Plain one(1, n);
+      Context context(*table, 2);
+      matmul(context, one.view(), a.view().row_range(r, 1), layer.linear);
+      check_same_bits(one.view(), dst.view().row_range(r, 1));
+    }
+  }
+}
+
+TEST_CASE("the fused MLP block with 8-bit weights equals its parts", "[kernels]") {
+  const KernelTable& table = *GENERATE(from_range(tables_8bit()));
+  CAPTURE(table.name);
+  Random random(35);
+  const std::int64_t m = 130, dim = 48;
+  const TestNorm norm(random, dim);
+  const TestLinear fc1(table, random, dim, 4 * dim, DType::s8), fc2(table, random, 4 * dim, dim, DType::s8);
+  const Plain input = random_matrix(random, m, dim);
+  Plain normed(m, dim), hidden(m, 4 * dim), expected(m, dim), block = input;
+  for (std::int64_t r = 0; r < m; ++r) {
+    table.layer_norm(normed.view().row(r), input.view().row(r), norm.norm.gamma.data(), norm.norm.beta.data(), dim,
+                     norm.norm.eps);
+  }
+  Context context(table, 2);
+  matmul(context, hidden.view(), normed.view(), fc1.linear, {.gelu = true, .residual = {}});
+  matmul(context, expected.view(), hidden.view(), fc2.linear, {.gelu = false, .residual = input.view()});
+  mlp_block(context, block.view(), norm.norm, fc1.linear, fc2.linear);
+  check_same_bits(block.view(), expected.view());
+}
+
+TEST_CASE("8-bit packing keeps each weight within half a step of its channel's scale", "[kernels]") {
+  const KernelTable& table = *GENERATE(from_range(tables_8bit()));
+  CAPTURE(table.name);
+  Random random(36);
+  for (const std::int64_t k : {1, 2, 3, 33, 64}) {
+    const std::int64_t n = table.nr + 3;
+    Plain weight = random_matrix(random, n, k);
+    std::fill_n(weight.view().row(1), k, 0.0f);
+    PackedMatrix packed(table, DType::s8, n, k);
+    packed.pack_floats(0, n, weight.values.data());
+    std::vector<float> column(static_cast<std::size_t>(k));
+    for (std::int64_t j = 0; j < n; ++j) {
+      const float* const row = weight.view().row(j);
+      const float largest =
+          std::abs(*std::max_element(row, row + k, [](float x, float y) { return std::abs(x) < std::abs(y); }));
+      CHECK(*packed.scales(j) == largest / 127);
+      packed.unpack_column(j, column.data());
+      double sum = 0;
+      for (std::int64_t i = 0; i < k; ++i) {
+        const double q = largest > 0 ? static_cast<double>(column[static_cast<std::size_t>(i)]) / (largest / 127) : 0;
+        sum += std::round(q);
+        CHECK(std::abs(column[static_cast<std::size_t>(i)] - row[i]) <= (0.5 + 127 * 0x1p-22) * largest / 127);
+      }
+      CHECK(*packed.sums(j) == sum);
+    }
+  }
+}
+
+TEST_CASE("weights that are not finite make their channel NaN", "[kernels]") {
+  const KernelTable& table = *tables_8bit().front();
+  Plain weight(2, 4);
+  std::fill(weight.values.begin(), weight.values.end(), 1.0f);
+  weight.values[2] = std::numeric_limits<float>::infinity();
+  PackedMatrix packed(table, DType::s8, 2, 4);
+  packed.pack_floats(0, 2, weight.values.data());
+  CHECK(std::isnan(*packed.scales(0)));
+  CHECK(*packed.scales(1) == 1.0f / 127);
+}
+
+}  // namespace
+}  // namespace florence2::test
