@@ -13,7 +13,7 @@
 #include "tools/progress.hpp"
 #include "tools/run_settings.hpp"
 #include "tools/stage_totals.hpp"
-#include "core/stopwatch.hpp"
+#include "tools/stopwatch.hpp"
 
 namespace florence2 {
 namespace {
