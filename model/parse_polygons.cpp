@@ -59,10 +59,10 @@ std::vector<Point> points_of(Tags locations, const PixelScale& scale) {
   return points;
 }
 
-/// Adds the polygons of an instance to a copy of `labelled`: runs of locations that end at <sep> or at the end of the
+/// Adds the polygons of an instance to a copy of `model`: runs of locations that end at <sep> or at the end of the
 /// instance.
-void add_instance(Tags tags, const Found& labelled, const PixelScale& scale, Findings& findings) {
-  Found found = labelled;
+void add_instance(Tags tags, const Found& model, const PixelScale& scale, Findings& findings) {
+  Found found = model;
   auto& polygons = std::get<Polygons>(found.item.shape);
   for (std::size_t i = 0, first = 0; i <= tags.size(); ++i) {
     if (i < tags.size() && tags[i].kind == TagKind::location) continue;
@@ -84,8 +84,8 @@ Findings find_polygons(std::string_view text, const PixelScale& scale, bool labe
   for (const Segment& segment : find_segments(text, TagSet::polygons, labelled)) {
     const auto label = polygon_label(text, segment, leftover);
     if (!label) continue;
-    const Found labelled{{std::string(cut_label(*label)), Polygons{}}, 0, 0, segment.begin, segment.tags.front().begin};
-    for (const Tags instance : instances_of(segment.tags)) add_instance(instance, labelled, scale, findings);
+    const Found model{{std::string(cut_label(*label)), Polygons{}}, 0, 0, segment.begin, segment.tags.front().begin};
+    for (const Tags instance : instances_of(segment.tags)) add_instance(instance, model, scale, findings);
   }
   return findings;
 }
