@@ -8,6 +8,13 @@ Result<const KernelTable*> choose_table(const ModelOptions& options) {
   return options.isa.empty() ? active_table() : table_named(options.isa);
 }
 
+Status check_threads(int threads) {
+  constexpr int kMaxThreads = 1024;
+  if (threads >= 0 && threads <= kMaxThreads) return {};
+  return Error{ErrorCode::argument,
+               "threads must be 0…" + std::to_string(kMaxThreads) + ", not " + std::to_string(threads), ""};
+}
+
 ModelInfo info_of(const Config& config, const KernelTable& table) {
   const int first_width = config.vision.dims[0];
   const TextConfig& text = config.text;

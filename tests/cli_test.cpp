@@ -102,14 +102,17 @@ TEST_CASE("wrong options and values are one line and exit code 64") {
       {"n-gram", {"--no-repeat-ngram", "x", image}, 64, "--no-repeat-ngram: must be 0…"},
       {"length penalty", {"--length-penalty", "nan", image}, 64, "--length-penalty: must be a number"},
       {"early stopping", {"--early-stopping", "maybe", image}, 64, "must be one of true, false, never"},
-      {"format", {"-f", "xml", image}, 64, "--format: must be one of text, json, jsonl, found \"xml\""},
+      {"format",
+       {"-f", "xml", image},
+       64,
+       "--format: must be one of text, json, jsonl, csv, coco, yolo, voc, labelme, svg, txt, found \"xml\""},
       {"compat", {"--compat", "onnx", image}, 64, "must be one of none, hf, ms"},
       {"precision",
        {"--precision", "fp7", image},
        64,
        "--precision: must be one of auto, fp32, bf16, int8, or name parts"},
       {"precision of a part", {"--precision", "vision=bf16,audio=int8", image}, 64, "--precision: must be one of"},
-      {"draw", {"--draw", "a.jpg", image}, 64, "--draw: must end in .png"},
+      {"draw", {"--draw", "a.tiff", image}, 64, "--draw: must end in .png, .jpg or .svg"},
       {"91: unknown option", {"--treads", "2", image}, 64, "unknown option \"--treads\"; did you mean \"--threads\"?"},
       {"91: for bench", {"bench", "--bacth", "4"}, 64, "unknown option \"--bacth\"; did you mean \"--batch\"?"},
       {"a name from other engines", {"--beam-size", "3", image}, 64, "did you mean \"--beams\"?"},
@@ -276,7 +279,7 @@ TEST_CASE("JSON of a run holds what the contract names, in its order") {
   REQUIRE(items.size() == labels.size());
   REQUIRE(items.size() == 3);  // a sign, a hexagon and a heart
   for (std::size_t i = 0; i < items.size(); ++i) {
-    CHECK(keys_of(items[i]) == Words{"label", "box", "score"});
+    CHECK(keys_of(items[i]) == Words{"label", "box", "score", "label_score"});
     CHECK(test::text_of(test::at(items[i], "label")) == test::text_of(labels[i]));
     CHECK(test::at(items[i], "box").array()->size() == 4);
     const double score = test::number_of(test::at(items[i], "score"));

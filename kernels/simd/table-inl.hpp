@@ -7,13 +7,14 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
   t.features = features;
   t.mr = kRows;
   t.nr = kPanelWidth;
-  t.group = kGroup;
-  t.activation_bytes = sizeof(Activation);
+  t.depth_unit = kDepthUnit;
+  t.top_level = kTopLevel;
+  t.quad_limit = kQuadLimit;
   t.gemm_f32_f32_f32p = gemm<kRows, PanelF32>;
   t.gemm_f32_f32_f16p = gemm<kRows, PanelF16>;
   t.gemm_f32_f32_bf16p = gemm<kRows, PanelBf16>;
   t.quantize_row = quantize_row;
-  t.gemm_f32_u8_s8p = gemm8<kRows>;
+  t.gemm_f32_u8_s8p = gemm8;
   t.widen_f16 = widen<PanelF16>;
   t.widen_bf16 = widen<PanelBf16>;
   t.layer_norm = layer_norm;

@@ -77,22 +77,6 @@ inline __m512 cvtepi32_ps(__m512i a) {
   return r.ps;
 }
 
-inline __m512i cvtepi8_epi16(__m256i a) {
-  Lanes512 r;
-  r.half_epi[0] = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(a));
-  r.half_epi[1] = _mm256_cvtepi8_epi16(_mm256_extracti128_si256(a, 1));
-  return r.epi;
-}
-
-/// The low 16 bits of each lane.
-inline __m256i cvtepi32_epi16(__m512i a) {
-  Lanes512 x;
-  x.epi = a;
-  alignas(32) std::int16_t r[kLanes512];
-  for (int i = 0; i < kLanes512; ++i) r[i] = static_cast<std::int16_t>(x.i32[i]);
-  return _mm256_load_si256(reinterpret_cast<const __m256i*>(r));
-}
-
 /// The low 8 bits of each lane.
 inline __m128i cvtepi32_epi8(__m512i a) {
   Lanes512 x;
@@ -100,6 +84,13 @@ inline __m128i cvtepi32_epi8(__m512i a) {
   alignas(16) std::int8_t r[kLanes512];
   for (int i = 0; i < kLanes512; ++i) r[i] = static_cast<std::int8_t>(x.i32[i]);
   return _mm_load_si128(reinterpret_cast<const __m128i*>(r));
+}
+
+inline __m512i maddubs_epi16(__m512i a, __m512i b) {
+  Lanes512 r, x, y;
+  x.epi = a, y.epi = b;
+  for (int i = 0; i < 2; ++i) r.half_epi[i] = _mm256_maddubs_epi16(x.half_epi[i], y.half_epi[i]);
+  return r.epi;
 }
 
 /// sum[i] + the four products of unsigned bytes of a and signed bytes of b in lane i.
@@ -139,9 +130,9 @@ inline float reduce(__m512 a, const Op& op) {
 
 #undef _mm512_madd_epi16
 #define _mm512_madd_epi16(a, b) ::florence2::emulated::madd_epi16(a, b)
+#undef _mm512_maddubs_epi16
+#define _mm512_maddubs_epi16(a, b) ::florence2::emulated::maddubs_epi16(a, b)
 #define _mm512_cvtepi32_ps(a) ::florence2::emulated::cvtepi32_ps(a)
-#define _mm512_cvtepi8_epi16(a) ::florence2::emulated::cvtepi8_epi16(a)
-#define _mm512_cvtepi32_epi16(a) ::florence2::emulated::cvtepi32_epi16(a)
 #define _mm512_cvtepi32_epi8(a) ::florence2::emulated::cvtepi32_epi8(a)
 #define _mm512_dpbusd_epi32(sum, a, b) ::florence2::emulated::dpbusd_epi32(sum, a, b)
 #define _mm256_dpbusd_avx_epi32(sum, a, b) ::florence2::emulated::dpbusd_avx_epi32(sum, a, b)
