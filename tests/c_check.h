@@ -21,14 +21,14 @@ static inline void check(int holds, const char* condition, const char* file, int
   ++checks;
   if (holds) return;
   ++failures;
-  printf("%s:%d: failed: %s\n", file, line, condition);
+  fprintf(stderr, "%s:%d: failed: %s\n", file, line, condition);
 }
 
 static inline void check_text(const char* actual, const char* expected, const char* file, int line) {
   ++checks;
   if (strcmp(actual, expected) == 0) return;
   ++failures;
-  printf("%s:%d: found \"%s\", expected \"%s\"\n", file, line, actual, expected);
+  fprintf(stderr, "%s:%d: found \"%s\", expected \"%s\"\n", file, line, actual, expected);
 }
 
 static inline int report(void) {
