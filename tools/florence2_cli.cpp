@@ -19,11 +19,15 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
-    {"run", florence2::run_command},     {"bench", florence2::bench_command},
-    {"info", florence2::info_command},   {"tokenize", florence2::tokenize_command},
-    {"parse", florence2::parse_command}, {"preprocess", florence2::preprocess_command},
+    {"run", florence2::run_command},
+    {"bench", florence2::bench_command},
+    {"convert", florence2::convert_command},
+    {"info", florence2::info_command},
+    {"tokenize", florence2::tokenize_command},
+    {"parse", florence2::parse_command},
+    {"preprocess", florence2::preprocess_command},
 };
-constexpr std::string_view kLaterCommands[] = {"convert", "annotate", "serve"};
+constexpr std::string_view kLaterCommands[] = {"annotate", "serve"};
 
 int dispatch(int argc, char** argv) {
   const std::string_view name = argc > 1 ? argv[1] : "";

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,7 @@ struct TensorInfo {
 struct TensorFile {
   File file;
   std::vector<TensorInfo> tensors;
+  std::map<std::string, std::string> metadata = {};  // what the writer wrote about the file
 };
 
 }  // namespace florence2
