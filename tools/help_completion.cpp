@@ -27,7 +27,7 @@ std::string bash_case(const HelpPage& page) {
   for (const OptionHelp& option : page.options) {
     names += (names.empty() ? "" : " ") + long_name(option);
     if (!option.choices.empty()) {
-      values += "        " + bash_pattern(option) + ") words=\"" + joined(option.choices) + "\" ;;\n";
+      values += "        " + bash_pattern(option) + ") words=\"" + joined(option.choices) + "\" files= ;;\n";
     } else if (!option.placeholder.empty()) {
       values += "        " + bash_pattern(option) + ") words= ;;\n";
     }
@@ -84,7 +84,7 @@ std::string fish_option(const OptionHelp& option, const std::string& condition) 
 std::string bash_completion(const std::vector<HelpPage>& pages) {
   std::string text =
       "# florence2 completion bash\n_florence2() {\n"
-      "  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=run words=\n"
+      "  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=run words= files=1\n"
       "  case ${COMP_WORDS[1]} in\n";
   std::string names = command_names(pages), patterns = names;
   for (std::size_t space = 0; (space = patterns.find(' ', space)) != std::string::npos;) patterns[space] = '|';
@@ -97,7 +97,8 @@ std::string bash_completion(const std::vector<HelpPage>& pages) {
       names +
       "\"\n"
       "  [ -n \"$words\" ] && COMPREPLY=($(compgen -W \"$words\" -- \"$current\")) || COMPREPLY=()\n"
-      "  case $current in -*) ;; *) COMPREPLY+=($(compgen -f -- \"$current\")) ;; esac\n"
+      "  case ${files:-0}$current in 1-* | 0*) return ;; esac\n"
+      "  while IFS= read -r words; do COMPREPLY+=(\"$words\"); done < <(compgen -f -- \"$current\")\n"
       "}\ncomplete -o filenames -F _florence2 florence2\n";
   return text;
 }
