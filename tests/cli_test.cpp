@@ -60,7 +60,7 @@ TEST_CASE("wrong options and values are one line and exit code 64") {
       {"a mistyped command", {"benhc"}, 64, "no command \"benhc\"; did you mean \"bench\"?"},
       {"several files without a folder", {"-f", "coco", image}, 64, "--format: coco writes several files"},
       {"stream as JSON", {"--stream", "-f", "json", image}, 64, "--stream: goes with --format text"},
-      {"min score", {"--min-score", "2", image}, 64, "--min-score: must be a number in 0.0…1.0"},
+      {"min score", {"--min-score", "2", image}, 64, "--min-score: must be a number in 0…1"},
       {"an empty class", {"--classes", "a,,b", image}, 64, "--classes: a part of \"a,,b\" is empty"},
       {"temperature", {"--temperature", "0", image}, 64, "--temperature: must be a number in"},
       {"answer kind", {"--prompt", "x", "--answer", "circles", image}, 64, "--answer: must be one of text, boxes"},
