@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "core/json.hpp"
+#include "core/stopwatch.hpp"
 #include "model/engine.hpp"
 #include "tools/bench_stages.hpp"
 #include "tools/commands.hpp"
@@ -12,7 +13,6 @@
 #include "tools/message.hpp"
 #include "tools/output.hpp"
 #include "tools/progress.hpp"
-#include "tools/stopwatch.hpp"
 
 namespace florence2 {
 namespace {

@@ -1,6 +1,6 @@
 #include "tools/picture_batch.hpp"
 
-#include "tools/stopwatch.hpp"
+#include "core/stopwatch.hpp"
 
 namespace florence2 {
 namespace {
