@@ -31,18 +31,21 @@ struct ConvertSettings {
   bool quiet = false;
 };
 
-Result<std::optional<ConvertSettings>> parse_options(int argc, char** argv) {
-  ConvertSettings settings;
-  Arguments arguments(kHeading);
+void declare(Arguments& arguments, ConvertSettings& settings) {
   add_model_option(arguments, settings.model);
   arguments.value("-o,--output", "DIR", "the new model folder", text_into(settings.output));
   add_precision_option(arguments, settings.options.precision);
   add_threads_option(arguments, settings.options.threads);
   add_quiet_option(arguments, settings.quiet);
+}
+
+Result<std::optional<ConvertSettings>> parse_options(int argc, char** argv) {
+  ConvertSettings settings;
+  Arguments arguments("convert", kHeading);
+  declare(arguments, settings);
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return std::optional<ConvertSettings>();
   if (settings.output.empty()) return Error{ErrorCode::argument, "name the new model folder", "--output"};
-  FL_TRY(threads_from_environment(settings.options.threads));
   return std::optional<ConvertSettings>(std::move(settings));
 }
 
@@ -65,6 +68,13 @@ Result<int> convert(int argc, char** argv) {
 }
 
 }  // namespace
+
+HelpPage convert_page() {
+  ConvertSettings settings;
+  Arguments arguments("convert", kHeading);
+  declare(arguments, settings);
+  return arguments.page();
+}
 
 int convert_command(int argc, char** argv) { return conclude(convert(argc, argv)); }
 
