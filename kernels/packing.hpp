@@ -67,7 +67,7 @@ class PackedMatrix {
   std::int64_t k_ = 0;
   std::int64_t depth_ = 0;
   int nr_ = 1;
-  int quad_limit_ = 0;
+  decltype(KernelTable::quantize_column) quantize_column_ = nullptr;
   DType dtype_ = DType::f32;
 };
 
