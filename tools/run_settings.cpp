@@ -140,6 +140,7 @@ void add_generation_options(Arguments& arguments, GenerationOptions& generation)
 void add_model_options(Arguments& arguments, RunSettings& settings) {
   arguments.group("Model");
   add_model_option(arguments, settings.model);
+  add_adapter_option(arguments, settings.adapters);
   add_threads_option(arguments, settings.threads);
   add_precision_option(arguments, settings.precision);
   arguments.value("--device", "NAME", "cpu, the only one", [](const std::string& value) {
