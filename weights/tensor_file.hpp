@@ -5,10 +5,14 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/buffer.hpp"
+#include "core/dtype.hpp"
 #include "core/file.hpp"
 
 namespace florence2 {
@@ -22,6 +26,11 @@ struct TensorInfo {
   /// The values themselves, where the file holds them in another order; then offset means nothing.
   std::shared_ptr<const Buffer<std::byte>> values = nullptr;
 };
+
+/// The element type that we compute with of safetensors' name; nothing for others.
+std::optional<DType> dtype_named(std::string_view name);
+/// "[2, 3]".
+std::string shape_text(std::span<const std::int64_t> shape);
 
 /// Nothing is mapped, so a file that shrinks meanwhile is a read error, never a signal.
 struct TensorFile {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <system_error>
@@ -15,17 +16,9 @@ namespace {
 /// What a thread reads and packs at a time: fits L2 and is large enough for a system call.
 constexpr std::int64_t kChunkBytes = std::int64_t{128} << 10;
 
-std::optional<DType> dtype_named(std::string_view name) {
-  for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::s8}) {
-    if (name_of(dtype) == name) return dtype;
-  }
-  return std::nullopt;
-}
-
-std::string shape_text(std::span<const std::int64_t> shape) {
-  std::string text;
-  for (const std::int64_t extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
-  return "[" + text + "]";
+/// Types of weights: floats, and the 8-bit integers of files of our own.
+std::optional<DType> stored_type(std::string_view name) {
+  return name == name_of(DType::s8) ? std::optional(DType::s8) : dtype_named(name);
 }
 
 /// The files of a folder, for people who gave the wrong one.
@@ -133,7 +126,7 @@ std::span<const std::int64_t> WeightReader::shape_of(std::string_view hf_name) c
 Result<DType> WeightReader::stored_dtype(std::string_view hf_name) const {
   const TensorInfo* info = source_.find(file_name(hf_name));
   if (info == nullptr) return missing(file_name(hf_name));
-  const std::optional<DType> dtype = dtype_named(info->dtype);
+  const std::optional<DType> dtype = stored_type(info->dtype);
   if (!dtype) return damaged(*info, " has dtype " + info->dtype + "; supported: F32, F16, BF16");
   return *dtype;
 }
@@ -269,7 +262,17 @@ std::string WeightReader::storage() const {
   return std::string(storage);
 }
 
+bool WeightReader::is_adapted(std::string_view hf_name) const {
+  return std::any_of(adapters_.begin(), adapters_.end(), [&](const Adapter& one) { return one.touches(hf_name); });
+}
+
+Status WeightReader::check_adapters_used() const {
+  for (const Adapter& adapter : adapters_) FL_TRY(adapter.check_all_used());
+  return {};
+}
+
 std::string WeightReader::file_name(std::string_view hf_name) const {
+  if (const auto tie = ties_.find(hf_name); tie != ties_.end()) hf_name = tie->second;
   return ms_layout_ ? ms_name(hf_name) : std::string(hf_name);
 }
 
@@ -312,7 +315,7 @@ Result<WeightReader::Stored> WeightReader::expect(std::string_view hf_name, std:
   const std::string name = file_name(hf_name);
   const TensorInfo* info = source_.find(name);
   if (info == nullptr) return missing(name);
-  const std::optional<DType> dtype = dtype_named(info->dtype);
+  const std::optional<DType> dtype = stored_type(info->dtype);
   if (!dtype) return damaged(*info, " has dtype " + info->dtype + "; supported: F32, F16, BF16");
   if (!std::ranges::equal(info->shape, shape)) {
     return damaged(*info, " is " + shape_text(info->shape) + ", config.json implies " + shape_text(shape));
@@ -322,11 +325,34 @@ Result<WeightReader::Stored> WeightReader::expect(std::string_view hf_name, std:
   if (!used_[index]) parameters_ += elements;
   used_[index] = true;
   dtype_seen_[static_cast<std::size_t>(*dtype)] = true;
-  return Stored{info, *dtype, elements};
+  return adapt(hf_name, {info, *dtype, elements});
+}
+
+Result<WeightReader::Stored> WeightReader::adapt(std::string_view hf_name, const Stored& stored) {
+  if (!is_adapted(hf_name)) return stored;
+  // The one tensor that the two layouts hold transposed; adapters have it as a layer, outputs first.
+  std::vector<std::int64_t> shape = stored.info->shape;
+  const bool is_transposed = ms_layout_ && stored.info->name == "image_projection";
+  if (is_transposed) std::swap(shape[0], shape[1]);
+  Buffer<float> values(stored.elements);
+  FL_TRY(read_floats(stored, values.data()));
+  std::vector<LowRank> changes;
+  for (Adapter& adapter : adapters_) {
+    FL_ASSIGN(auto whole, adapter.replacement(hf_name, stored.info->shape));
+    if (whole) values = std::move(*whole);
+    FL_ASSIGN(auto change, adapter.change(hf_name, shape));
+    if (change) changes.push_back(is_transposed ? transposed(*change) : std::move(*change));
+  }
+  merge(changes, values.data(), *pool_);
+  return Stored{stored.info, DType::f32, stored.elements, std::make_shared<const Buffer<float>>(std::move(values))};
 }
 
 Status WeightReader::read(const Stored& tensor, std::int64_t first, std::int64_t count, DType dtype,
                           std::byte* dst) const {
+  if (tensor.merged != nullptr) {
+    std::memcpy(dst, tensor.merged->data() + first, static_cast<std::size_t>(count) * sizeof(float));
+    return {};
+  }
   const auto stored_size = static_cast<std::int64_t>(size_of(tensor.dtype));
   const bool widen = dtype != tensor.dtype;
   if (widen && tensor.dtype == DType::s8) return damaged(*tensor.info, " has dtype I8, expected F32, F16 or BF16");

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -16,12 +17,11 @@
 #include "kernels/convolution.hpp"
 #include "kernels/matmul.hpp"
 #include "kernels/thread_pool.hpp"
+#include "weights/adapter.hpp"
+#include "weights/tensor_names.hpp"
 #include "weights/tensor_source.hpp"
 
 namespace florence2 {
-
-/// Microsoft's name of a tensor with Hugging Face's name `hf_name` (specification, section 6.2).
-std::string ms_name(std::string_view hf_name);
 
 /// In files of our own, an I8 tensor "<name>.weight" has its channels' scales in "<name>" + kScaleSuffix, and the
 /// metadata say which quad_limit (kernels/table.hpp) its values keep.
@@ -42,6 +42,14 @@ class WeightReader {
   /// Opens the weights of a model folder: model.safetensors, pytorch_model.bin or shards of either. Errors as
   /// TensorSource::open.
   static Result<WeightReader> open(const std::string& directory, const Options& options);
+
+  /// Merges the adapter into what is read from now on; several follow one another. Merged tensors are f32.
+  void add(Adapter adapter) { adapters_.push_back(std::move(adapter)); }
+  bool is_adapted(std::string_view hf_name) const;
+  /// From now on the tensor `hf_name`, which the file lacks, is its tensor `stored`; adapters tell the two apart.
+  void tie(std::string_view hf_name, std::string_view stored) { ties_.emplace(hf_name, stored); }
+  /// Error model when an adapter holds something that nothing asked for.
+  Status check_adapters_used() const;
 
   const std::string& path() const { return source_.path(); }  ///< the weights, or the index of the shards
   /// What the writer of the file wrote under `key`, or nothing.
@@ -84,6 +92,7 @@ class WeightReader {
     const TensorInfo* info;
     DType dtype;
     std::int64_t elements;
+    std::shared_ptr<const Buffer<float>> merged = nullptr;  // with the adapters' changes, in place of the file's
   };
 
   WeightReader(TensorSource source, const Options& options);
@@ -93,6 +102,8 @@ class WeightReader {
   Error damaged(const TensorInfo& info, const std::string& what) const;
   /// The tensor, marked used; errors name it, what was found and what was expected.
   Result<Stored> expect(std::string_view hf_name, std::span<const std::int64_t> shape);
+  /// The tensor with what the adapters make of it.
+  Result<Stored> adapt(std::string_view hf_name, const Stored& stored);
   /// Elements [first, first + count) into dst as `dtype`, which is the stored one or f32.
   Status read(const Stored& tensor, std::int64_t first, std::int64_t count, DType dtype, std::byte* dst) const;
   /// The whole tensor widened to dst.
@@ -104,6 +115,8 @@ class WeightReader {
   Result<Buffer<float>> biases(std::span<const std::string> names, std::int64_t out);
 
   TensorSource source_;
+  std::vector<Adapter> adapters_;
+  std::map<std::string, std::string, std::less<>> ties_;
   Options options_;
   bool ms_layout_ = false;
   std::int64_t parameters_ = 0;
