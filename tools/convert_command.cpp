@@ -21,8 +21,8 @@ constexpr const char* kHeading = R"(florence2 convert: write a checkpoint in the
   florence2 convert -m Florence-2-base -o Florence-2-base-int8
   florence2 convert -m Florence-2-base -o out --precision vision=bf16,text=int8
 
-The new folder is a model folder like any other (-m). 8-bit weights are a quarter of the size and are read as they are; they
-answer exactly as --precision int8 does on the original, on every CPU.
+The new folder is a model folder like any other (-m). 8-bit weights take a quarter of the space of f32 and are
+read as they are.
 )";
 
 struct ConvertSettings {
