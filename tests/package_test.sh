@@ -72,9 +72,11 @@ symbols() {
   shown=$(nm -D --defined-only "$library" | cut -d ' ' -f 3 | grep -vE '^(fl2_|_ZNK?9florence2|_ZN9florence2eqE)' || true)
   [ -z "$shown" ] || fail "also shown: $shown"
   readelf -d "$library" | grep -q 'SONAME.*libflorence2.so.[0-9]' || fail "no soname"
-  local declared missing=""
+  # Not into grep -q: it leaves at the first match, and under pipefail the writer's broken pipe would count.
+  local declared missing="" names
+  names=$(nm -D --defined-only "$library" | cut -d ' ' -f 3)
   for declared in $(grep -oE '\bfl2_[a-z0-9_]+\(' "$source/model/florence2.h" | sort -u | tr -d '('); do
-    nm -D --defined-only "$library" | grep -q " $declared\$" || missing+=" $declared"
+    grep -qx "$declared" <<<"$names" || missing+=" $declared"
   done
   [ -z "$missing" ] || fail "declared in florence2.h but not shown:$missing"
   grep -nE '^[A-Za-z][A-Za-z0-9_:<>, ]* [a-z_0-9]+\(' "$source/model/florence2.hpp" | grep -vE 'FLORENCE2_API|:inline' &&
@@ -96,7 +98,9 @@ example() { awk -v fence="\`\`\`$1" '$0 == fence {on = 1; next} /^```/ {if (on) 
 prints() {
   local text=$1
   shift
-  "$@" | grep -qF "$text" || fail "README's $* does not print \"$text\""
+  local output
+  output=$("$@") || fail "README's $* fails"
+  grep -qF "$text" <<<"$output" || fail "README's $* does not print \"$text\""
 }
 
 # README's library examples, as they stand there, in a folder that has the files they name.
