@@ -1,6 +1,7 @@
 #include "kernels/packing.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "core/check.hpp"
@@ -35,17 +36,32 @@ void PackedMatrix::pack_rows(std::int64_t first_n, std::int64_t count, const voi
   }
 }
 
-/// Groups of k lie together, so a panel of groups is an ordinary panel of 32-bit elements.
 void PackedMatrix::pack_quantized(std::int64_t first_n, std::int64_t count, const float* src) {
   std::vector<std::int8_t> rows(static_cast<std::size_t>(count * depth_));
   for (std::int64_t r = 0; r < count; ++r) {
     const std::int64_t n = first_n + r;
     quantize_column_(rows.data() + r * depth_, &scales_[n], &sums_[n], src + r * k_, k_);
   }
-  std::byte* dst = storage_.data() + first_n * depth_;
-  const std::int64_t groups = depth_ / kGroup;
+  pack_padded(first_n, count, rows.data());
+}
+
+void PackedMatrix::pack_bytes(std::int64_t first_n, std::int64_t count, const std::int8_t* rows, const float* scales) {
+  FL_DCHECK(dtype_ == DType::s8);
+  std::vector<std::int8_t> padded(static_cast<std::size_t>(count * depth_), 0);
+  for (std::int64_t r = 0; r < count; ++r) {
+    const std::int8_t* const row = rows + r * k_;
+    std::copy_n(row, k_, padded.data() + r * depth_);
+    scales_[first_n + r] = scales[r];
+    sums_[first_n + r] = std::accumulate(row, row + k_, std::int32_t{0});
+  }
+  pack_padded(first_n, count, padded.data());
+}
+
+/// rows[count][depth]. Groups of k lie together, so a panel of groups is an ordinary panel of 32-bit elements.
+void PackedMatrix::pack_padded(std::int64_t first_n, std::int64_t count, const std::int8_t* rows) {
   static_assert(kGroup == sizeof(float));
-  pack_panels(reinterpret_cast<float*>(dst), {reinterpret_cast<const float*>(rows.data()), count, groups}, nr_);
+  std::byte* dst = storage_.data() + first_n * depth_;
+  pack_panels(reinterpret_cast<float*>(dst), {reinterpret_cast<const float*>(rows), count, depth_ / kGroup}, nr_);
   if (first_n + count == n_) {
     std::fill(scales_.data() + n_, scales_.data() + scales_.size(), 0.0f);
     std::fill(sums_.data() + n_, sums_.data() + sums_.size(), 0);
