@@ -9,24 +9,37 @@
 
 namespace florence2 {
 
+/// How a matrix is kept in memory, and with that how it is multiplied.
+struct WeightType {
+  DType dtype = DType::f32;
+  /// bf16 whose rows of B lie in pairs, for products with rows rounded to bf16; for tables that have them only. Other
+  /// half-precision matrices are widened and multiplied in f32.
+  bool paired = false;
+
+  WeightType(DType dtype_, bool paired_ = false) : dtype(dtype_), paired(paired_) {}
+};
+
 /// B[k, n] as ceil(n / nr) panels; columns beyond n are zero. A panel is [k][nr] floats, f32 or half precision: half
-/// precision is widened (exactly) when it is used. A panel of 8-bit integers is [depth / group][nr][group], where depth
-/// is k rounded up to whole groups, and each column has a scale: B[k, n] = scale[n] * q[k, n], |q| <= 127.
+/// precision is widened (exactly) when it is used. A panel of 8-bit integers, and one of paired bf16 (group = 2), is
+/// [depth / group][nr][group], where depth is k rounded up to whole depth_bytes of the table; what is beyond k is zero.
+/// Each column of 8-bit integers has a scale: B[k, n] = scale[n] * q[k, n], |q| <= 127.
 /// The layout belongs to the table it was packed for.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
   /// Undefined contents for a [k, n] matrix; fill it with pack_rows or pack_floats. Throws std::bad_alloc.
-  PackedMatrix(const KernelTable& table, DType dtype, std::int64_t n, std::int64_t k);
+  PackedMatrix(const KernelTable& table, WeightType type, std::int64_t n, std::int64_t k);
 
   std::int64_t n() const { return n_; }
   std::int64_t k() const { return k_; }
   int nr() const { return nr_; }
   DType dtype() const { return dtype_; }
+  /// Whether it is bf16 in pairs, see WeightType.
+  bool paired() const { return dtype_ == DType::bf16 && group_ == 2; }
   std::int64_t panels() const { return (n_ + nr_ - 1) / nr_; }
   std::int64_t bytes() const { return storage_.size() + (scales_.size() + sums_.size()) * 4; }
   bool empty() const { return n_ == 0; }
-  /// Rows of a panel: k, rounded up to whole groups where the elements are 8-bit.
+  /// Rows of a panel: k, or more where rows lie in groups.
   std::int64_t depth() const { return depth_; }
 
   /// First element of panel p, optionally from row k0 of it (a multiple of the group).
@@ -57,6 +70,7 @@ class PackedMatrix {
 
  private:
   void pack_quantized(std::int64_t first_n, std::int64_t count, const float* src);
+  void pack_groups(std::int64_t first_n, std::int64_t count, const void* rows);
 
   Buffer<std::byte> storage_;
   Buffer<float> scales_;       // [panels * nr], of 8-bit matrices

@@ -46,7 +46,22 @@ struct GemmBlock8 {
   const std::int8_t* panel;        // [k / group][nr][group]
   const float* column_scale;       // [nr]
   const std::int32_t* column_sum;  // [nr]: sum over k of B
-  std::int64_t m, n, k;            // k is a multiple of the table's group
+  std::int64_t m, n, k;            // k is a multiple of depth_bytes / activation_bytes
+  const GemmEpilogue* epilogue;
+  const void* next;  // as in GemmBlock
+  std::int64_t next_bytes;
+};
+
+/// One block of C[m, n] = A[m, k] * B[k, n] for bf16 operands and a single packed panel. The order in which an
+/// element's products are added depends on the table alone: never on m, n, or where a block begins. Subnormal operands
+/// and sums count as zero.
+struct GemmBlockBf16 {
+  float* c;
+  std::int64_t c_stride;
+  const std::uint16_t* a;  // rows that round_row made
+  std::int64_t a_stride;
+  const std::uint16_t* panel;  // [k / 2][nr][2]
+  std::int64_t m, n, k;        // k is a multiple of depth_bytes / 2
   const GemmEpilogue* epilogue;
   const void* next;  // as in GemmBlock
   std::int64_t next_bytes;
@@ -59,14 +74,21 @@ struct KernelTable {
   int nr;                  // columns of a packed panel
   int group;               // values of k that lie side by side in an 8-bit panel
   int activation_bytes;    // of one quantised element of A
+  int depth_bytes;         // quantised and bf16 rows of A are whole multiples of it, and the panels as deep
+  int tile_rows;           // rows of A that their products take at a time
   // --- matrix products ---------------------------------------------------------------------------------
   void (*gemm_f32_f32_f32p)(const GemmBlock& block);
   // The same with half-precision panels that are widened in registers; for few rows (m <= mr).
   void (*gemm_f32_f32_f16p)(const GemmBlock& block);
   void (*gemm_f32_f32_bf16p)(const GemmBlock& block);
-  // 8-bit weights. k values of a row become ceil(k / group) groups; |src| needs a scale and a zero point of its own.
+  // 8-bit weights. k values of a row, and zeros up to a multiple of depth_bytes; each row gets a scale and a zero
+  // point.
   void (*quantize_row)(void* dst, float* scale, std::int32_t* zero, const float* src, std::int64_t k);
   void (*gemm_f32_u8_s8p)(const GemmBlock8& block);
+  // bf16 by bf16; both are nullptr where the instruction set cannot. k values of a row, to the nearest even (subnormal
+  // ones to zero), and zeros up to a multiple of depth_bytes.
+  void (*round_row)(std::uint16_t* dst, const float* src, std::int64_t k);
+  void (*gemm_f32_bf16_bf16p)(const GemmBlockBf16& block);
   // dst[i] = src[i] widened; exact.
   void (*widen_f16)(float* dst, const std::uint16_t* src, std::int64_t n);
   void (*widen_bf16)(float* dst, const std::uint16_t* src, std::int64_t n);

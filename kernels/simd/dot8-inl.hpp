@@ -136,3 +136,10 @@ inline void store_activations(Activation* dst, I32 q) {
 }
 
 #endif
+
+/// Rows of A are quantised to a multiple of it.
+#if defined(FL_SIMD_AMX)
+constexpr int kDepthUnit = 64;
+#else
+constexpr int kDepthUnit = kGroup;
+#endif

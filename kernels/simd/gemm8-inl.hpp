@@ -1,7 +1,7 @@
 // The 8-bit matrix product: rows are quantised as they come, weights were when they were packed. The register tile is
 // that of gemm-inl.hpp with exact int32 sums, which become floats in the epilogue.
 
-/// dst = quantised src[0, k), as the table's Activation; what is missing to a whole group is zero.
+/// dst = quantised src[0, k), as the table's Activation; what is missing to a multiple of kDepthUnit is zero.
 /// The range includes 0, so that 0 is exact: q = round(x / scale) + zero, scale = (max - min) / 255.
 void quantize_row(void* dst, float* scale, std::int32_t* zero, const float* src, std::int64_t k) {
   const F32 none = set1(0.0f);
@@ -31,9 +31,9 @@ void quantize_row(void* dst, float* scale, std::int32_t* zero, const float* src,
   if (i < k) {
     Activation tail[F32::kLanes];
     store_activations(tail, quantized(load_partial(src + i, k - i)));
-    const std::int64_t end = (k + kGroup - 1) / kGroup * kGroup;
-    for (std::int64_t j = i; j < end; ++j) q[j] = j < k ? tail[j - i] : Activation{0};
+    for (; i < k; ++i) q[i] = tail[i % F32::kLanes];
   }
+  for (; i % kDepthUnit != 0; ++i) q[i] = 0;
 }
 
 /// The bits of a group of activations.
@@ -42,6 +42,14 @@ inline std::int32_t load_group(const Activation* p) {
   std::int32_t group;
   __builtin_memcpy(&group, p, sizeof(group));
   return group;
+}
+
+/// Register j of row `row` of C, before the epilogue, from the sums of its products.
+inline F32 dequantize(const GemmBlock8& g, std::int64_t row, int j, I32 sums) {
+#if defined(FL_SIMD_VNNI)
+  sums = subtract_product(sums, g.row_zero[row], g.column_sum + j * F32::kLanes);
+#endif
+  return to_float(sums) * (set1(g.row_scale[row]) * load(g.column_scale + j * F32::kLanes));
 }
 
 template <int kRows>
@@ -70,14 +78,9 @@ inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
   float tile[kRows * kPanelWidth];
 #pragma GCC unroll 2
   for (int j = 0; j < kPanelRegisters; ++j) {
-    const F32 column_scale = load(g.column_scale + j * F32::kLanes);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-#if defined(FL_SIMD_VNNI)
-      acc[i][j] = subtract_product(acc[i][j], g.row_zero[row0 + i], g.column_sum + j * F32::kLanes);
-#endif
-      const F32 scale = set1(g.row_scale[row0 + i]) * column_scale;
-      store(tile + i * kPanelWidth + j * F32::kLanes, to_float(acc[i][j]) * scale);
+      store(tile + i * kPanelWidth + j * F32::kLanes, dequantize(g, row0 + i, j, acc[i][j]));
     }
   }
   finish_tile(g, row0, kRows, tile);

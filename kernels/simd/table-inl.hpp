@@ -9,6 +9,8 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
   t.nr = kPanelWidth;
   t.group = kGroup;
   t.activation_bytes = sizeof(Activation);
+  t.depth_bytes = kDepthUnit * sizeof(Activation);
+  t.tile_rows = kRows;
   t.gemm_f32_f32_f32p = gemm<kRows, PanelF32>;
   t.gemm_f32_f32_f16p = gemm<kRows, PanelF16>;
   t.gemm_f32_f32_bf16p = gemm<kRows, PanelBf16>;

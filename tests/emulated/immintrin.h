@@ -10,6 +10,8 @@
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 
+#include "tiles.hpp"
+
 namespace florence2::emulated {
 
 constexpr int kLanes512 = 16;
@@ -117,6 +119,22 @@ inline __m128i cvtepi32_epi8(__m512i a) {
   return r.half_epi[0];
 }
 
+/// bf16 to the nearest even; subnormal numbers become zero, NaN stays NaN.
+[[gnu::noinline]] static __m256i cvtneps_pbh(__m512 a) {
+  Lanes512 x;
+  x.ps = a;
+  alignas(32) std::uint16_t r[kLanes512];
+  for (int i = 0; i < kLanes512; ++i) {
+    const auto bits = static_cast<std::uint32_t>(x.i32[i]), magnitude = bits & 0x7FFFFFFFu;
+    const std::uint32_t rounded = bits + 0x7FFFu + (bits >> 16 & 1u);
+    const std::uint32_t kept = magnitude > 0x7F800000u   ? bits | 0x400000u
+                               : magnitude < 0x00800000u ? bits & 0x80000000u
+                                                         : rounded;
+    r[i] = static_cast<std::uint16_t>(kept >> 16);
+  }
+  return _mm256_load_si256(reinterpret_cast<const __m256i*>(r));
+}
+
 /// The pairwise reductions of the guide: halves are combined until one lane is left.
 template <typename Op>
 inline float reduce(__m512 a, const Op& op) {
@@ -138,6 +156,10 @@ inline float reduce(__m512 a, const Op& op) {
 }  // namespace florence2::emulated
 
 #undef _mm512_madd_epi16
+#undef _mm512_cvtepi8_epi16
+#undef _mm512_dpbusd_epi32
+#undef _mm512_cvtneps_pbh
+#define _mm512_cvtneps_pbh(a) ::florence2::emulated::cvtneps_pbh(a)
 #define _mm512_madd_epi16(a, b) ::florence2::emulated::madd_epi16(a, b)
 #define _mm512_cvtepi32_ps(a) ::florence2::emulated::cvtepi32_ps(a)
 #define _mm512_cvtepi8_epi16(a) ::florence2::emulated::cvtepi8_epi16(a)
