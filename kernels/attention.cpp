@@ -8,7 +8,6 @@
 #include "core/check.hpp"
 #include "kernels/attention_head.hpp"
 #include "kernels/panels.hpp"
-#include "kernels/parallel.hpp"
 
 namespace florence2 {
 namespace {
@@ -43,7 +42,7 @@ void attention(Context& context, View<float> dst, View<const float> q, View<cons
   const KernelTable& table = context.table();
   const std::int64_t head_dim = q.cols / heads;
   context.reserve(attention_head_scratch(table, k.rows, head_dim));
-  parallel_for(context.threads(), heads, [&](std::int64_t head, int thread) {
+  context.parallel_for(heads, [&](std::int64_t head, int thread) {
     const std::int64_t first = head * head_dim;
     attention_head(table, context.scratch(thread), dst.col_range(first, head_dim), q.col_range(first, head_dim),
                    k.col_range(first, head_dim), v.col_range(first, head_dim), scale);
@@ -59,7 +58,7 @@ void pack_cross_cache(Context& context, CrossCache& cache, View<const float> k, 
   cache.value_floats = panel_floats(table.nr, cache.head_dim, cache.length);
   cache.keys.ensure(heads * cache.key_floats);
   cache.values.ensure(heads * cache.value_floats);
-  parallel_for(context.threads(), heads, [&](std::int64_t head, int) {
+  context.parallel_for(heads, [&](std::int64_t head, int) {
     const std::int64_t first = head * cache.head_dim;
     pack_panels(cache.keys.data() + head * cache.key_floats, k.col_range(first, cache.head_dim), table.nr);
     pack_panels_transposed(cache.values.data() + head * cache.value_floats, v.col_range(first, cache.head_dim),
@@ -71,7 +70,7 @@ void cross_attention(Context& context, View<float> dst, View<const float> q, con
   const KernelTable& table = context.table();
   FL_DCHECK(q.cols == cache.heads * cache.head_dim);
   context.reserve(q.rows * cache.length);
-  parallel_for(context.threads(), cache.heads, [&](std::int64_t head, int thread) {
+  context.parallel_for(cache.heads, [&](std::int64_t head, int thread) {
     const std::int64_t first = head * cache.head_dim;
     const View<float> scores(context.scratch(thread), q.rows, cache.length);
     multiply_panels(table, scores, q.col_range(first, cache.head_dim), cache.keys.data() + head * cache.key_floats);
@@ -87,7 +86,7 @@ void decode_attention(Context& context, View<float> dst, View<const float> q, Vi
   const KernelTable& table = context.table();
   const std::int64_t head_dim = q.cols / heads, beams = q.rows;
   context.reserve(steps);
-  parallel_for(context.threads(), beams * heads, [&](std::int64_t index, int thread) {
+  context.parallel_for(beams * heads, [&](std::int64_t index, int thread) {
     const std::int64_t beam = index / heads, first = index % heads * head_dim;
     float* const scores = context.scratch(thread);
     const auto row_of = [&](std::int64_t t) { return t * slots + slot_of[static_cast<std::size_t>(t * beams + beam)]; };

@@ -5,7 +5,6 @@
 
 #include "kernels/attention.hpp"
 #include "kernels/panels.hpp"
-#include "kernels/parallel.hpp"
 
 namespace florence2 {
 namespace {
@@ -78,12 +77,12 @@ void channel_attention_block(Context& context, View<float> x, Buffer<float>& val
   float* const partials = context.shared(s.panels * s.c * s.width + s.groups * group_floats);
   float* const mix_panels = partials + s.panels * s.c * s.width;
 
-  parallel_for(context.threads(), s.panels, [&](std::int64_t p, int thread) {
+  context.parallel_for(s.panels, [&](std::int64_t p, int thread) {
     sum_panel(table, context.scratch(thread), x.row_range(p * s.rows, s.count(p)), v.row_range(p * s.rows, s.count(p)),
               View<float>(partials + p * s.c * s.width, s.c, s.width), s, weights);
   });
   const float scale = 1.0f / std::sqrt(static_cast<float>(s.n));
-  parallel_for(context.threads(), s.groups, [&](std::int64_t g, int) {
+  context.parallel_for(s.groups, [&](std::int64_t g, int) {
     const View<float> mix(partials + g * s.width * s.width, s.width, s.width);
     for (std::int64_t p = 1; p < s.panels; ++p) {
       table.add(mix.data, mix.data + p * s.c * s.width, s.width * s.width);
@@ -91,7 +90,7 @@ void channel_attention_block(Context& context, View<float> x, Buffer<float>& val
     for (std::int64_t i = 0; i < s.width; ++i) table.softmax(mix.row(i), s.width, scale);
     pack_panels(mix_panels + g * group_floats, mix, table.nr);
   });
-  parallel_for(context.threads(), s.panels, [&](std::int64_t p, int thread) {
+  context.parallel_for(s.panels, [&](std::int64_t p, int thread) {
     mix_panel(table, context.scratch(thread), x.row_range(p * s.rows, s.count(p)), v.row_range(p * s.rows, s.count(p)),
               mix_panels, s, weights);
   });

@@ -1,12 +1,14 @@
-// Context: what every operation needs besides its operands, that is the kernels, the number of threads, and
+// Context: what every operation needs besides its operands, that is the kernels, the threads, and
 // scratch memory for each thread.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "core/buffer.hpp"
 #include "kernels/table.hpp"
+#include "kernels/thread_pool.hpp"
 
 namespace florence2 {
 
@@ -14,10 +16,16 @@ namespace florence2 {
 class Context {
  public:
   Context(const KernelTable& table, int threads)
-      : table_(&table), threads_(threads), scratch_(static_cast<std::size_t>(threads)) {}
+      : table_(&table), pool_(std::make_unique<ThreadPool>(threads)), scratch_(static_cast<std::size_t>(threads)) {}
 
   const KernelTable& table() const { return *table_; }
-  int threads() const { return threads_; }
+  int threads() const { return pool_->threads(); }
+
+  /// ThreadPool::parallel_for: body(index, thread) for every index in [0, count).
+  template <typename Body>
+  void parallel_for(std::int64_t count, const Body& body) {
+    pool_->parallel_for(count, body);
+  }
 
   /// Makes sure that each thread's scratch holds `floats` elements. Call it before a parallel loop (it may
   /// throw std::bad_alloc), then take scratch(thread) inside.
@@ -33,7 +41,7 @@ class Context {
 
  private:
   const KernelTable* table_;
-  int threads_;
+  std::unique_ptr<ThreadPool> pool_;
   std::vector<Buffer<float>> scratch_;
   Buffer<float> shared_;
 };

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "core/check.hpp"
-#include "kernels/parallel.hpp"
 
 namespace florence2 {
 namespace {
@@ -48,7 +47,7 @@ void patch_embedding(Context& context, View<float> dst, View<const float> src, G
   const std::int64_t rows = std::clamp<std::int64_t>(kPatchFloats / depth / table.mr, 4, 32) * table.mr;
   const std::int64_t stride = padded_stride(depth);
   context.reserve(matmul_scratch(table, depth) + rows * stride);
-  parallel_for(context.threads(), (dst.rows + rows - 1) / rows, [&](std::int64_t index, int thread) {
+  context.parallel_for((dst.rows + rows - 1) / rows, [&](std::int64_t index, int thread) {
     const View<float> panel = dst.row_range(index * rows, std::min(rows, dst.rows - index * rows));
     float* widened = context.scratch(thread);
     const View<float> patches(widened + matmul_scratch(table, depth), panel.rows, depth, stride);
@@ -63,7 +62,7 @@ void patch_embedding(Context& context, View<float> dst, View<const float> src, G
 void depthwise_residual(Context& context, View<float> dst, View<const float> src, Grid grid,
                         const Depthwise& depthwise) {
   FL_DCHECK(dst.stride == dst.cols && src.stride == src.cols);
-  parallel_for(context.threads(), grid.height, [&](std::int64_t y, int) {
+  context.parallel_for(grid.height, [&](std::int64_t y, int) {
     const auto row_of = [&](std::int64_t r) { return r < 0 || r >= grid.height ? nullptr : src.row(r * grid.width); };
     const float* const rows[3] = {row_of(y - 1), row_of(y), row_of(y + 1)};
     context.table().depthwise3x3_row(dst.row(y * grid.width), rows, depthwise.weight.data(), depthwise.bias.data(),

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/check.hpp"
-#include "kernels/parallel.hpp"
 #include "kernels/product.hpp"
 #include "kernels/rowwise.hpp"
 
@@ -65,7 +64,7 @@ void matmul(Context& context, View<float> dst, View<const float> a, const Linear
   const std::int64_t row_blocks = ceil_div(a.rows, rows);
   const std::int64_t columns = by_rows ? panels : piece(panels, threads, 1);
   const std::int64_t column_blocks = ceil_div(panels, columns);
-  parallel_for(threads, row_blocks * column_blocks, [&](std::int64_t index, int thread) {
+  context.parallel_for(row_blocks * column_blocks, [&](std::int64_t index, int thread) {
     const Product product = {context.table(), context.scratch(thread), dst, a, linear, options};
     const std::int64_t row = index / column_blocks * rows;
     const std::int64_t panel = index % column_blocks * columns;
@@ -80,7 +79,7 @@ void mlp_block(Context& context, View<float> x, const Norm& norm, const Linear& 
   const std::int64_t normed_stride = padded_stride(dim), hidden_stride = padded_stride(hidden_dim);
   const std::int64_t product_floats = matmul_scratch(table, std::max(dim, hidden_dim));
   context.reserve(product_floats + rows * (normed_stride + hidden_stride));
-  parallel_for(context.threads(), ceil_div(x.rows, rows), [&](std::int64_t index, int thread) {
+  context.parallel_for(ceil_div(x.rows, rows), [&](std::int64_t index, int thread) {
     float* scratch = context.scratch(thread);
     const View<float> panel = x.row_range(index * rows, std::min(rows, x.rows - index * rows));
     const View<float> normed(scratch + product_floats, panel.rows, dim, normed_stride);

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/parallel.hpp"
-
 namespace florence2 {
 namespace {
 
@@ -15,7 +13,7 @@ constexpr std::int64_t kChunk = 8192;    // columns of one partial log-sum-exp
 template <typename Body>
 void for_each_row(Context& context, std::int64_t rows, const Body& body) {
   const std::int64_t tasks = (rows + kRowsATask - 1) / kRowsATask;
-  parallel_for(context.threads(), tasks, [&](std::int64_t task, int) {
+  context.parallel_for(tasks, [&](std::int64_t task, int) {
     const std::int64_t end = std::min(rows, (task + 1) * kRowsATask);
     for (std::int64_t row = task * kRowsATask; row < end; ++row) body(row);
   });
@@ -33,7 +31,7 @@ void log_sum_exp(Context& context, std::span<LogSumExp> dst, View<const float> s
   // The chunks are fixed by the row's length, so the sums do not depend on the threads.
   const std::int64_t chunks = (src.cols + kChunk - 1) / kChunk;
   float* partial = context.shared(2 * src.rows * chunks);  // [rows][chunks] pairs of maximum and sum
-  parallel_for(context.threads(), src.rows * chunks, [&](std::int64_t index, int) {
+  context.parallel_for(src.rows * chunks, [&](std::int64_t index, int) {
     const float* x = src.row(index / chunks) + index % chunks * kChunk;
     const std::int64_t n = std::min(kChunk, src.cols - index % chunks * kChunk);
     partial[2 * index] = context.table().max(x, n);

@@ -4,7 +4,6 @@
 
 #include "kernels/attention.hpp"
 #include "kernels/attention_head.hpp"
-#include "kernels/parallel.hpp"
 
 namespace florence2 {
 namespace {
@@ -50,7 +49,7 @@ void window_attention_block(Context& context, View<float> x, Grid grid, int wind
   const std::int64_t windows = ((grid.height + window - 1) / window) * ((grid.width + window - 1) / window);
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   context.reserve(WindowBuffers::floats(table, tokens, c, head_dim));
-  parallel_for(context.threads(), windows, [&](std::int64_t index, int thread) {
+  context.parallel_for(windows, [&](std::int64_t index, int thread) {
     const WindowBuffers b(table, context.scratch(thread), tokens, c, head_dim);
     const Norm& norm = weights.norm;
     for_each_token(grid, window, index, [&](std::int64_t row, std::int64_t token) {

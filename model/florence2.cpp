@@ -10,6 +10,7 @@
 #include "model/guarded.hpp"
 #include "model/image.hpp"
 #include "model/parse.hpp"
+#include "model/prompt.hpp"
 #include "model/rules.hpp"
 
 namespace florence2 {
@@ -73,7 +74,7 @@ Result<Model> load_model(const std::string& directory, const ModelOptions& optio
 // --- Prompts and answers ------------------------------------------------------------------------------
 
 /// What goes into the task's prompt: the text, or the location tokens of the region.
-Result<std::string> task_input(const TaskInfo& task, const RunOptions& options, int width, int height) {
+Result<std::string> task_input(const TaskForm& task, const RunOptions& options, int width, int height) {
   if (!options.region) return options.text;
   if (task.input != TaskInput::region) return argument_error("task " + std::string(task.token) + " takes no region");
   if (!options.text.empty()) {
@@ -129,8 +130,8 @@ struct RunnerImpl {
   Result<std::vector<std::int32_t>> encode_prompt(std::string_view prompt) const;
   /// The text model on an encoded picture; fills everything of the result but the answer.
   Result<Hypothesis> answer(View<const float> image, const RunOptions& options, TaskResult& result);
-  Result<TaskResult> ask(const TaskInfo& task, std::string prompt, View<const float> image, int width, int height,
-                         const RunOptions& options);
+  Result<TaskResult> ask(const AnswerRules& rules, std::optional<Task> task, std::string prompt,
+                         const EncodedImage& image, const RunOptions& options);
 
   Model model;
   Engine engine;
@@ -167,23 +168,6 @@ Result<Hypothesis> RunnerImpl::answer(View<const float> image, const RunOptions&
   return std::move(hypotheses.front());
 }
 
-Result<TaskResult> RunnerImpl::ask(const TaskInfo& task, std::string prompt, View<const float> image, int width,
-                                   int height, const RunOptions& options) {
-  TaskResult result;
-  result.prompt = std::move(prompt);
-  FL_ASSIGN(Hypothesis best, answer(image, options, result));
-  const Tokenizer& tokenizer = *model.impl().tokenizer;
-  const std::string text = tokenizer.decode(best.ids);
-  result.answer = parse_answer_scored(task.answer, task.task, text, width, height, options.compat,
-                                      token_spans(tokenizer, best, text));
-  result.text = plain_text(tokenizer, model.impl().config.text, best.ids);
-  result.score = best.score;
-  result.finish_reason = best.complete ? FinishReason::stop : FinishReason::length;
-  result.token_ids = std::move(best.ids);
-  result.log_probs = std::move(best.log_probs);
-  return result;
-}
-
 namespace {
 
 Status check_picture(const ImageView& image) {
@@ -213,6 +197,26 @@ Result<View<const float>> features_of(const EncodedImage& image, const Config& c
 
 }  // namespace
 
+Result<TaskResult> RunnerImpl::ask(const AnswerRules& rules, std::optional<Task> task, std::string prompt,
+                                   const EncodedImage& image, const RunOptions& options) {
+  FL_ASSIGN(const auto features, features_of(image, model.impl().config));
+  TaskResult result;
+  result.prompt = std::move(prompt);
+  FL_ASSIGN(Hypothesis best, answer(features, options, result));
+  const Tokenizer& tokenizer = *model.impl().tokenizer;
+  const std::string text = tokenizer.decode(best.ids);
+  result.answer = parse_scored(rules, task, {text, image.width(), image.height(), options.compat},
+                               token_spans(tokenizer, best, text));
+  result.text = plain_text(tokenizer, model.impl().config.text, best.ids);
+  result.score = best.score;
+  result.finish_reason = best.complete ? FinishReason::stop : FinishReason::length;
+  result.token_ids = std::move(best.ids);
+  result.log_probs = std::move(best.log_probs);
+  result.timings.preprocess = image.timings().preprocess;
+  result.timings.vision = image.timings().vision;
+  return result;
+}
+
 Runner::Runner(std::unique_ptr<RunnerImpl> impl) : impl_(std::move(impl)) {}
 Runner::Runner(Runner&&) noexcept = default;
 Runner& Runner::operator=(Runner&&) noexcept = default;
@@ -239,6 +243,7 @@ Result<EncodedImage> Runner::encode(const ImageView& image) {
     encoded.timings_.preprocess = watch.lap();
     const View<const float> tokens = impl_->engine.encode_image({impl_->pixels.data(), side * side, 3});
     encoded.features_.assign(tokens.data, tokens.data + tokens.rows * tokens.cols);
+    encoded.tokens_ = static_cast<int>(tokens.rows);
     encoded.timings_.vision = watch.lap();
     return encoded;
   });
@@ -247,14 +252,9 @@ Result<EncodedImage> Runner::encode(const ImageView& image) {
 Result<TaskResult> Runner::run(const EncodedImage& image, Task task, const RunOptions& options) {
   return guarded([&]() -> Result<TaskResult> {
     if (static_cast<int>(task) >= kTaskCount) return argument_error("unknown task");
-    const TaskInfo& info = task_info(task);
-    FL_ASSIGN(const auto features, features_of(image, impl_->model.impl().config));
-    FL_ASSIGN(const std::string input, task_input(info, options, image.width(), image.height()));
+    FL_ASSIGN(const std::string input, task_input(form_of(task_info(task)), options, image.width(), image.height()));
     FL_ASSIGN(std::string prompt, build_prompt(task, input, options.compat));
-    FL_ASSIGN(auto result, impl_->ask(info, std::move(prompt), features, image.width(), image.height(), options));
-    result.timings.preprocess = image.timings().preprocess;
-    result.timings.vision = image.timings().vision;
-    return result;
+    return impl_->ask(answer_rules(task), task, std::move(prompt), image, options);
   });
 }
 
@@ -263,14 +263,44 @@ Result<TaskResult> Runner::run(const ImageView& image, Task task, const RunOptio
   return run(encoded, task, options);
 }
 
+Result<TaskResult> Runner::run(const EncodedImage& image, const CustomTask& task, const RunOptions& options) {
+  return guarded([&]() -> Result<TaskResult> {
+    FL_ASSIGN(const std::string input, task_input(form_of(task), options, image.width(), image.height()));
+    FL_ASSIGN(std::string prompt, build_prompt(task, input));
+    return impl_->ask({task.answer}, {}, std::move(prompt), image, options);
+  });
+}
+
 Result<TaskResult> Runner::run_prompt(const EncodedImage& image, std::string_view prompt, const RunOptions& options) {
   return guarded([&]() -> Result<TaskResult> {
-    FL_ASSIGN(const auto features, features_of(image, impl_->model.impl().config));
-    const TaskInfo& as_text = task_info(Task::caption);
-    FL_ASSIGN(auto result, impl_->ask(as_text, std::string(prompt), features, image.width(), image.height(), options));
-    result.timings.preprocess = image.timings().preprocess;
-    result.timings.vision = image.timings().vision;
-    return result;
+    return impl_->ask({options.prompt_answer}, {}, std::string(prompt), image, options);
+  });
+}
+
+Result<std::vector<EncodedImage>> Runner::encode_batch(std::span<const ImageView> images) {
+  return guarded([&]() -> Result<std::vector<EncodedImage>> {
+    std::vector<EncodedImage> encoded;
+    for (const ImageView& image : images) {
+      FL_ASSIGN(EncodedImage one, encode(image));
+      encoded.push_back(std::move(one));
+    }
+    return encoded;
+  });
+}
+
+Result<std::vector<Result<TaskResult>>> Runner::run_batch(std::span<const Request> requests) {
+  return guarded([&]() -> Result<std::vector<Result<TaskResult>>> {
+    std::vector<Result<TaskResult>> results;
+    for (const Request& request : requests) {
+      if (request.image == nullptr) {
+        results.emplace_back(argument_error("the request has no image"));
+      } else if (request.prompt.empty()) {
+        results.push_back(run(*request.image, request.task, request.options));
+      } else {
+        results.push_back(run_prompt(*request.image, request.prompt, request.options));
+      }
+    }
+    return results;
   });
 }
 

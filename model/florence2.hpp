@@ -81,7 +81,8 @@ using Polygons = std::vector<std::vector<Point>>;
 struct Item {
   std::string label;
   std::variant<Box, Quad, Polygons> shape;
-  float score = 0;  ///< exp of the mean log-probability of its location tokens, in (0, 1]; 0 where none are known
+  float score = 0;        ///< trust in where it is: exp of the mean log-probability of its location tokens, in (0, 1]
+  float label_score = 0;  ///< trust in what it is: the same of its label's tokens; 0 without label. docs/scores.md
 };
 
 /// `kind` says what the task asks for; `items` is empty for text.
@@ -90,6 +91,7 @@ struct Answer {
   std::string text;         ///< the whole answer of text tasks
   std::vector<Item> items;  ///< in the order of the model's text
   int items_dropped = 0;    ///< incomplete location groups that were not turned into items
+  float score = 0;          ///< of text answers: TaskResult::confidence; else 0
 };
 
 /// Whose post-processing and prompts to follow, quirks included. `none`: the repaired rules (README).
@@ -196,6 +198,16 @@ struct GenerationOptions {
   std::optional<int> no_repeat_ngram = {};  ///< 0: off
   std::optional<float> length_penalty = {};
   std::optional<EarlyStopping> early_stopping = {};
+  std::optional<int> min_new_tokens = {};        ///< no </s> before; counts like max_new_tokens
+  std::optional<float> repetition_penalty = {};  ///< (0, 100]; 1: off. Divides the logits of earlier tokens (beams:
+                                                 ///< multiplies their log-probabilities)
+  bool sample = false;                           ///< draws each token; num_beams must be 1 (and then defaults to it)
+  float temperature = 1.0f;                      ///< of the draw: the warpers work in this order, as the reference's
+  int top_k = 50;                                ///< 0: off
+  float top_p = 1.0f;                            ///< 1: off
+  std::uint64_t seed = 0;                        ///< the same seed draws the same tokens
+  /// Tasks that answer with locations: every group complete, boxes with ordered corners, nothing cut by the limit.
+  bool well_formed = false;
 };
 
 struct RunOptions {
@@ -205,6 +217,14 @@ struct RunOptions {
   Compat compat = Compat::none;
   /// Called after each decode step with the number of tokens so far; false cancels (error cancelled).
   std::function<bool(int)> on_step = {};
+  /// Labels that the answer may use, exactly as given; the answer is well formed then. For tasks that answer with
+  /// labelled boxes or polygons. Open-vocabulary detection asks for all of them when `text` is empty.
+  std::vector<std::string> classes = {};
+  AnswerKind prompt_answer = AnswerKind::text;  ///< how run_prompt reads the answer
+  /// Called with each piece of text that no later step can take back (with beams: on which all live beams agree), whole
+  /// characters only; together the pieces are TaskResult::text. False cancels (error cancelled).
+  std::function<bool(std::string_view)> on_text = {};
+  double deadline_ms = 0;  ///< for prefill and generation; 0: none. Looked at after each step. Error limit
 };
 
 enum class FinishReason : std::uint8_t { stop, length };
@@ -216,30 +236,66 @@ struct Timings {
 
 struct TaskResult {
   Answer answer;
-  std::string prompt;                   ///< as sent to the model
-  std::string text;                     ///< decoded, without <s> </s> <pad>, location tokens kept
-  std::vector<std::int32_t> token_ids;  ///< from the start token to </s>
-  std::vector<float> log_probs;         ///< one a generated token (token_ids without the first)
-  float score = 0;                      ///< sum of log-probabilities / length^penalty
+  std::string prompt;                       ///< as sent to the model
+  std::string text;                         ///< decoded, without <s> </s> <pad>, location tokens kept
+  std::vector<std::int32_t> token_ids;      ///< from the start token to </s>
+  std::vector<float> log_probs;             ///< one a generated token (token_ids without the first)
+  float score = 0;                          ///< sum of log-probabilities / length^penalty
+  float confidence = 0;                     ///< exp of the mean log-probability of the answer's tokens (docs/scores.md)
+  std::vector<std::string> absent_classes;  ///< of RunOptions::classes, those that no item has as label
   FinishReason finish_reason = FinishReason::stop;
   Timings timings;
 };
 
 /// The vision tower's answer to one picture: a value that can be kept and asked any number of times, by any Runner of
-/// the same model.
+/// the same model. Equal: same size and bit for bit the same features.
 class EncodedImage {
  public:
   int width() const { return width_; }
   int height() const { return height_; }
-  std::span<const float> features() const { return features_; }  ///< [image_tokens, d_model]
+  std::span<const float> features() const { return features_; }  ///< [tokens, dim]
+  int tokens() const { return tokens_; }
+  int dim() const { return tokens_ == 0 ? 0 : static_cast<int>(features_.size()) / tokens_; }
   const Timings& timings() const { return timings_; }
+
+  /// Writes a file that any machine's load gives back equal; it appears under its name only when it is whole. Errors:
+  /// cannot_create, io.
+  Status save(const std::string& path) const;
+  /// Errors: not_found, permission, io, data (not such a file, another version, damaged).
+  static Result<EncodedImage> load(const std::string& path);
+
+  friend bool operator==(const EncodedImage& a, const EncodedImage& b);
 
  private:
   friend class Runner;
   std::vector<float> features_;
+  int tokens_ = 0;
   int width_ = 0, height_ = 0;
   Timings timings_;
 };
+
+/// One question of a batch.
+struct Request {
+  const EncodedImage* image = nullptr;  ///< alive during the call
+  Task task = Task::caption;
+  RunOptions options = {};
+  std::string prompt = {};  ///< not empty: sent as it is (run_prompt), and `task` is ignored
+};
+
+/// A task that the table lacks, for fine-tunes; from a file (load_tasks) or made by hand.
+struct CustomTask {
+  std::string name;    ///< for people, e.g. "tags"
+  std::string token;   ///< "<GENERATE_TAGS>"
+  std::string prompt;  ///< sent to the model; "{input}" stands for the input
+  AnswerKind answer = AnswerKind::text;
+  TaskInput input = TaskInput::none;
+  std::string description = {};
+};
+
+/// Reads {"tasks": [{"name", "token", "prompt", "answer", "input", "description"}, …]}: "answer" one of text (default),
+/// boxes, quads, polygons, boxes_or_polygons; "input" one of none (default), text, region. Errors: not_found,
+/// permission, io, data with the task and the member.
+Result<std::vector<CustomTask>> load_tasks(const std::string& json_path);
 
 struct RunnerOptions {
   int threads = 0;  ///< 0: all physical cores this process may use
@@ -258,8 +314,15 @@ class Runner {
   Result<EncodedImage> encode(const ImageView& image);
   Result<TaskResult> run(const EncodedImage& image, Task task, const RunOptions& options = {});
   Result<TaskResult> run(const ImageView& image, Task task, const RunOptions& options = {});
-  /// Sends `prompt` as it is and returns text (for fine-tunes with prompts of their own).
+  Result<TaskResult> run(const EncodedImage& image, const CustomTask& task, const RunOptions& options = {});
+  /// Sends `prompt` as it is (for fine-tunes with prompts of their own); options.prompt_answer says how to read the
+  /// answer.
   Result<TaskResult> run_prompt(const EncodedImage& image, std::string_view prompt, const RunOptions& options = {});
+
+  Result<std::vector<EncodedImage>> encode_batch(std::span<const ImageView> images);
+  /// One result a request, in their order. All are decoded together, so that each step reads the weights once; every
+  /// answer is what it is alone (in fp32 bit for bit). A request that fails leaves the others alone.
+  Result<std::vector<Result<TaskResult>>> run_batch(std::span<const Request> requests);
 
  private:
   explicit Runner(std::unique_ptr<RunnerImpl> impl);
@@ -271,12 +334,29 @@ class Runner {
 /// Structured answer of decoded model text. Needs no weights. `size`: width and height of the picture.
 Answer parse_answer(Task task, std::string_view text, int width, int height, Compat compat = Compat::none);
 
+/// The same for a free prompt's answer.
+Answer parse_answer(AnswerKind kind, std::string_view text, int width, int height, Compat compat = Compat::none);
+
 /// Prompt text of a task. `input`: text or location tokens. Errors: argument when text is not taken or, for
 /// Compat::none alone, missing or not a region where one is needed (the references accept that).
 Result<std::string> build_prompt(Task task, std::string_view input, Compat compat = Compat::none);
+/// The same for a task of one's own.
+Result<std::string> build_prompt(const CustomTask& task, std::string_view input);
 
 /// The four location tokens of a region in pixels. Error argument: outside the picture or corners out of order.
 Result<std::string> region_tokens(const Box& region, int width, int height);
+
+/// Text regions on one line of the page.
+struct TextLine {
+  std::string text;        ///< the items' labels with spaces between
+  std::vector<int> items;  ///< indices into the given items, in reading order
+  Box box;                 ///< around them
+  float score = 0;         ///< smallest label_score of the items
+};
+
+/// Items of an OCR answer in reading order (columns from left to right, lines from top to bottom, words from left to
+/// right), gathered into lines. Every item stands in exactly one line.
+std::vector<TextLine> text_lines(std::span<const Item> items);
 
 /// "0.1.0", and one line with commit, compiler and instruction sets.
 std::string version();

@@ -56,20 +56,12 @@ Result<Buffer<float>> head_bias(WeightReader& reader, std::int64_t vocabulary) {
   return bias;
 }
 
-/// Tensors that carry nothing: copies of tied ones, the temporal table (recomputed), the unused classifier.
-bool is_known_extra(std::string_view name) {
-  const auto holds = [&](std::string_view part) { return name.find(part) != std::string_view::npos; };
-  return holds("embed_tokens.weight") || holds("pos_idx_to_embed") || holds("vision_tower.norms.") ||
-         holds("vision_tower.head.");
-}
-
 void describe(const WeightReader& reader, const Weights& weights, ModelInfo& info) {
   info.layout = reader.ms_layout() ? "ms" : "hf";
   info.storage = reader.storage();
   info.parameters = reader.parameters();
   info.weight_bytes = measure(weights).bytes;
-  std::vector<std::string> unused = reader.unused();
-  std::erase_if(unused, is_known_extra);
+  const std::vector<std::string> unused = reader.unused();
   if (!unused.empty()) {
     info.warnings.push_back(std::to_string(unused.size()) + " tensors not used (first: " + unused.front() + ")");
   }
@@ -102,7 +94,7 @@ Result<Weights> load_weights(const std::string& directory, Config& config, const
   auto weights = read_all(reader, config, table, info);
   if (!weights) {
     Error error = std::move(weights).error();
-    if (error.where.empty()) error.where = directory + "/model.safetensors";
+    if (error.where.empty()) error.where = reader.path();
     return error;
   }
   describe(reader, *weights, info);

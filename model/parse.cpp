@@ -69,7 +69,9 @@ Answer text_answer(std::string_view text, Compat compat) {
   return answer;
 }
 
-bool scored_by_ms(Task task) { return task == Task::object_detection || task == Task::dense_region_caption; }
+bool scored_by_ms(std::optional<Task> task) {
+  return task == Task::object_detection || task == Task::dense_region_caption;
+}
 
 }  // namespace
 
@@ -88,18 +90,21 @@ Answer parse_answer(Task task, std::string_view text, int width, int height, Com
   return parse_by_rules(answer_rules(task), text, width, height, compat);
 }
 
-Answer parse_answer_scored(AnswerKind kind, Task task, std::string_view text, int width, int height, Compat compat,
-                           std::span<const TokenSpan> tokens) {
-  if (kind == AnswerKind::text) return text_answer(text, compat);
-  AnswerRules rules = answer_rules(task);
-  rules.kind = kind;
+Answer parse_answer(AnswerKind kind, std::string_view text, int width, int height, Compat compat) {
+  return parse_by_rules({kind}, text, width, height, compat);
+}
+
+Answer parse_scored(const AnswerRules& rules, std::optional<Task> task, const DecodedText& decoded,
+                    std::span<const TokenSpan> tokens) {
+  const auto& [text, width, height, compat] = decoded;
+  if (rules.kind == AnswerKind::text) return text_answer(text, compat);
   const PixelScale scale = pixel_scale(width, height, compat);
-  if (compat == Compat::ms && kind == AnswerKind::boxes && scored_by_ms(task)) {
-    return answer_of(kind, find_boxes_scored_ms(text, tokens, scale));
+  if (compat == Compat::ms && rules.kind == AnswerKind::boxes && scored_by_ms(task)) {
+    return answer_of(rules.kind, find_boxes_scored_ms(text, tokens, scale));
   }
   Findings findings = find_items(rules, text, scale, compat);
   for (Found& found : findings.found) found.item.score = overlap_score(tokens, found.begin, found.end);
-  return answer_of(kind, std::move(findings));
+  return answer_of(rules.kind, std::move(findings));
 }
 
 }  // namespace florence2

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -29,14 +30,21 @@ struct TokenSpan {
   float log_prob = 0;
 };
 
-/// parse_answer plus a score for every item: exp of the mean log-probability of the tokens that make up its location
-/// tags, as the reference defines it; the label does not enter. `tokens` covers `text` in order. Both begin with the
-/// start token "</s>", whose log_prob does not count, or with the first generated token. `kind`, where it is not the
-/// task's own, decides how the text is read.
+/// Decoded text and how to read it.
+struct DecodedText {
+  std::string_view text;
+  int width = 0, height = 0;  ///< of the picture
+  Compat compat = Compat::none;
+};
+
+/// parse_by_rules plus scores of every item: exp of the mean log-probability of the tokens that make up its location
+/// tags, as the reference defines it. `tokens` covers the text in order. Both begin with the start token "</s>", whose
+/// log_prob does not count, or with the first generated token. `task`: whose answer it is, if that of a task in the
+/// table.
 ///
 /// Compat::ms scores <OD> and <DENSE_REGION_CAPTION> as the reference does, which takes the wrong tokens after text
 /// that belongs to no box (specification, section 11.8); an item whose tokens would lie behind the end gets 0.
-Answer parse_answer_scored(AnswerKind kind, Task task, std::string_view text, int width, int height, Compat compat,
-                           std::span<const TokenSpan> tokens);
+Answer parse_scored(const AnswerRules& rules, std::optional<Task> task, const DecodedText& decoded,
+                    std::span<const TokenSpan> tokens);
 
 }  // namespace florence2

@@ -16,9 +16,7 @@ constexpr std::string_view kWrongOrder = "the second corner must not be left of 
 
 Error argument_error(std::string message) { return {ErrorCode::argument, std::move(message), {}}; }
 
-Error takes_no_text(const TaskInfo& info) {
-  return argument_error("task " + std::string(info.token) + " takes no text");
-}
+Error takes_no_text(std::string_view token) { return argument_error("task " + std::string(token) + " takes no text"); }
 
 Error region_error(const std::string& region, std::string_view what) {
   return argument_error("region " + region + ": " + std::string(what));
@@ -60,19 +58,19 @@ Result<std::string> checked_region(std::string_view input) {
 }
 
 /// Compat::none: what a task needs must be there, and nothing else.
-Result<std::string> checked_prompt(const TaskInfo& info, std::string_view input) {
-  const std::string token(info.token);
-  if (info.input == TaskInput::none) {
-    if (!input.empty()) return takes_no_text(info);
-    return std::string(info.prompt);
+Result<std::string> checked_prompt(const TaskForm& task, std::string_view input) {
+  const std::string token(task.token);
+  if (task.input == TaskInput::none) {
+    if (!input.empty()) return takes_no_text(task.token);
+    return std::string(task.prompt);
   }
-  if (info.input == TaskInput::text) {
+  if (task.input == TaskInput::text) {
     if (input.empty()) return argument_error("task " + token + " needs text: --text \"…\"");
-    return fill(info.prompt, input);
+    return fill(task.prompt, input);
   }
   if (input.empty()) return argument_error("task " + token + " needs a region: --region X0,Y0,X1,Y1");
   FL_ASSIGN(const std::string region, checked_region(input));
-  return fill(info.prompt, region);
+  return fill(task.prompt, region);
 }
 
 /// "10,20,300,400" with the fewest digits.
@@ -96,7 +94,7 @@ std::string quoted(std::string_view text) {
 Result<std::string> reference_prompt(std::string_view text, Compat compat) {
   for (const TaskInfo& info : all_tasks()) {
     if (info.input != TaskInput::none || text.find(info.token) == text.npos) continue;
-    if (text != info.token) return takes_no_text(info);
+    if (text != info.token) return takes_no_text(info.token);
     return std::string(info.prompt);
   }
   for (const TaskInfo& info : all_tasks()) {
@@ -109,8 +107,12 @@ Result<std::string> reference_prompt(std::string_view text, Compat compat) {
 
 Result<std::string> build_prompt(Task task, std::string_view input, Compat compat) {
   const TaskInfo& info = task_info(task);
-  if (compat == Compat::none) return checked_prompt(info, strip(input));
+  if (compat == Compat::none) return checked_prompt(form_of(info), strip(input));
   return reference_prompt(std::string(info.token).append(input), compat);
+}
+
+Result<std::string> build_prompt(const CustomTask& task, std::string_view input) {
+  return checked_prompt(form_of(task), strip(input));
 }
 
 Result<std::string> region_tokens(const Box& region, int width, int height) {

@@ -9,6 +9,14 @@
 
 namespace florence2 {
 
+/// What a prompt is made from, of a task in the table or one of the user's.
+struct TaskForm {
+  std::string_view token, prompt;
+  TaskInput input = TaskInput::none;
+};
+inline TaskForm form_of(const TaskInfo& task) { return {task.token, task.prompt, task.input}; }
+inline TaskForm form_of(const CustomTask& task) { return {task.token, task.prompt, task.input}; }
+
 /// What the references' processors make of one string, task token included ("<OD>", "<REGION_TO_OCR><loc_1>…"); a
 /// string without a task token is the prompt itself (specification, section 9). hf strips the input of a task, ms does
 /// not. Error argument: a task without input is not alone in the string. `compat` is hf or ms.

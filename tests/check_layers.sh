@@ -29,6 +29,8 @@ layer tools core tokenizer weights model tools
 complain 'core kernels tokenizer weights model tools' 'include *<nlohmann' '^core/json\.cpp:' 'nlohmann-json is for core/json.cpp alone'
 complain 'core kernels tokenizer weights model tools' 'include *<(Eigen|catch2|benchmark)' '^$' 'Eigen, Catch2 and Google Benchmark are for tests and bench'
 complain 'core kernels tokenizer weights model tools' 'include *<(omp\.h|.*intrin\.h|arm_neon\.h)>|# *pragma omp' \
-  '^kernels/(parallel\.hpp|isa/)' 'threads are for kernels/parallel.hpp, intrinsics for kernels/isa'
+  '^kernels/isa/' 'no OpenMP; intrinsics are for kernels/isa'
+complain 'core kernels tokenizer weights model' 'include *<(thread|mutex|condition_variable)>' \
+  '^kernels/thread_pool\.' 'threads are for kernels/thread_pool'
 complain 'kernels' 'Florence-2|BART|DaViT|<loc_' '^$' 'kernels do not know the model'
 exit $failed

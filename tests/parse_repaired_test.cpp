@@ -268,7 +268,7 @@ TEST_CASE("A score is the mean over an item's own location tokens") {
   add("x", -9);
   for (int n = 10; n < 14; ++n) add(tags({n}), 0);
   const auto scored = [&](Task task, std::span<const TokenSpan> spans) {
-    return parse_answer_scored(task_info(task).answer, task, text, 100, 100, Compat::none, spans);
+    return parse_scored(answer_rules(task), task, {text, 100, 100, Compat::none}, spans);
   };
   const Answer answer = scored(Task::phrase_grounding, tokens);
   REQUIRE(answer.items.size() == 3);
@@ -284,7 +284,8 @@ TEST_CASE("Spans that do not fit the text are harmless") {
   const std::string text = "<s>car" + tags({1, 2, 3, 4});
   const std::vector<TokenSpan> tokens = {{100, 90, -1}, {5, 1, -1}, {0, std::string::npos, -2}};
   for (const Compat compat : {Compat::none, Compat::hf, Compat::ms}) {
-    const Answer answer = parse_answer_scored(AnswerKind::boxes, Task::object_detection, text, 10, 10, compat, tokens);
+    const Answer answer =
+        parse_scored(answer_rules(Task::object_detection), Task::object_detection, {text, 10, 10, compat}, tokens);
     REQUIRE(answer.items.size() == 1);
     CHECK(answer.items[0].score >= 0);
     CHECK(answer.items[0].score <= 1);

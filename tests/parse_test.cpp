@@ -214,7 +214,7 @@ Tokens tokens_of(const std::vector<std::pair<std::string, float>>& pieces) {
 }
 
 Answer scored(Task task, const Tokens& tokens, Compat compat) {
-  return parse_answer_scored(task_info(task).answer, task, tokens.text, 1000, 1000, compat, tokens.spans);
+  return parse_scored(answer_rules(task), task, {tokens.text, 1000, 1000, compat}, tokens.spans);
 }
 
 /// A score is exp of a mean of values read as float32: relative error below 2^-24 * (|log p| <= 32 + 1) * 2.
@@ -224,9 +224,11 @@ void check_score(float score, double wanted) { CHECK(score == Approx(wanted).eps
 void check_ms_scores(const json::Value& row, const json::Value& wanted, const Tokens& tokens) {
   const json::Array& size = *at(row, "size").array();
   const Task task = *parse_task_name(text_of(at(row, "task")));
-  const Answer answer =
-      parse_answer_scored(AnswerKind::boxes, task, tokens.text, static_cast<int>(test::int_of(size[0])),
-                          static_cast<int>(test::int_of(size[1])), Compat::ms, tokens.spans);
+  const DecodedText decoded{tokens.text, static_cast<int>(test::int_of(size[0])),
+                            static_cast<int>(test::int_of(size[1])), Compat::ms};
+  AnswerRules rules = answer_rules(task);
+  rules.kind = AnswerKind::boxes;
+  const Answer answer = parse_scored(rules, task, decoded, tokens.spans);
   const json::Value mine = answer_json(answer, Compat::ms);
   INFO(json::dump(row) << json::dump(mine));
   CHECK(same(at(mine, "bboxes"), at(wanted, "bboxes"), false));

@@ -36,29 +36,29 @@ TEST_CASE("A well-formed file is listed in file order", "[weights]") {
   const test::TempFolder folder;
   const std::string header = R"({"__metadata__":{"format":"pt"},)" + entry("b", "F16", "[2,3]", "[4,16]") + "," +
                              entry("a", "F32", "[]", "[0,4]") + "," + entry("none", "U8", "[0,7]", "[16,16]") + "}   ";
-  const auto file = SafetensorsFile::open(folder.write("x.safetensors", file_of(header, 16)));
+  const auto file = open_safetensors(folder.write("x.safetensors", file_of(header, 16)));
   REQUIRE(file);
-  REQUIRE(file->tensors().size() == 3);
-  const TensorInfo& a = file->tensors()[0];
+  REQUIRE(file->tensors.size() == 3);
+  const TensorInfo& a = file->tensors[0];
   CHECK(a.name == "a");
   CHECK(a.shape.empty());
   CHECK(a.bytes == 4);
   CHECK(a.offset == static_cast<std::int64_t>(8 + header.size()));
-  const TensorInfo* b = file->find("b");
-  REQUIRE(b != nullptr);
-  CHECK(b->dtype == "F16");
-  CHECK(b->shape == std::vector<std::int64_t>{2, 3});
-  CHECK(b->offset == a.offset + 4);
-  CHECK(file->find("none")->bytes == 0);
-  CHECK(file->find("c") == nullptr);
-  CHECK(file->file().size() == static_cast<std::int64_t>(8 + header.size() + 16));
+  const TensorInfo& b = file->tensors[1];
+  CHECK(b.name == "b");
+  CHECK(b.dtype == "F16");
+  CHECK(b.shape == std::vector<std::int64_t>{2, 3});
+  CHECK(b.offset == a.offset + 4);
+  CHECK(file->tensors[2].name == "none");
+  CHECK(file->tensors[2].bytes == 0);
+  CHECK(file->file.size() == static_cast<std::int64_t>(8 + header.size() + 16));
 }
 
 TEST_CASE("Unneeded dtypes of every width are listed", "[weights]") {
   const test::TempFolder folder;
   const std::string header = "{" + entry("i", "I64", "[2]", "[0,16]") + "," + entry("f", "F4", "[4]", "[16,18]") + "," +
                              entry("e", "F8_E4M3", "[3]", "[18,21]") + "}";
-  CHECK(SafetensorsFile::open(folder.write("x", file_of(header, 21))));
+  CHECK(open_safetensors(folder.write("x", file_of(header, 21))));
 }
 
 struct BadFile {
@@ -69,7 +69,7 @@ struct BadFile {
 void check_refused(const BadFile& bad) {
   const test::TempFolder folder;
   const std::string path = folder.write("model.safetensors", bad.content);
-  const auto file = SafetensorsFile::open(path);
+  const auto file = open_safetensors(path);
   INFO(bad.content.substr(0, 200));
   REQUIRE_FALSE(file);
   CHECK(file.error().code == ErrorCode::model);
@@ -83,13 +83,13 @@ TEST_CASE("Files that are no safetensors are named for what they are", "[weights
       {"abc", "too short for a safetensors header (3 bytes, need 8)"},
       {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 463221266\n",
        "this is a Git LFS pointer, not the weights; run `git lfs pull`"},
-      {"<!DOCTYPE html><html><body>404</body></html>", "looks like HTML, not safetensors"},
-      {"\n  <html lang=en>sign in</html>", "looks like HTML, not safetensors"},
-      {"{\"error\":\"Repository not found\"}", "looks like JSON text, not safetensors"},
-      {"GGUF\3\0\0\0\1\0\0\0"s, "this is GGUF; only safetensors is read"},
-      {"PK\3\4\0\0\0\0\0\0archive/data.pkl"s, "pickle file, which can run code and is not read; convert it"},
-      {"\x80\2}q\0(X\7\0\0\0weights"s, "pickle file, which can run code"},
-      {"\x08\x07\x12\x07pytorch\x1a\x05"s, "this is ONNX; only safetensors is read"},
+      {"<!DOCTYPE html><html><body>404</body></html>", "looks like HTML, not weights"},
+      {"\n  <html lang=en>sign in</html>", "looks like HTML, not weights"},
+      {"{\"error\":\"Repository not found\"}", "looks like JSON text, not weights"},
+      {"GGUF\3\0\0\0\1\0\0\0"s, "this is GGUF; only safetensors and torch files are read"},
+      {"PK\3\4\0\0\0\0\0\0archive/data.pkl"s, "this is a torch or pickle file under the name of another"},
+      {"\x80\2}q\0(X\7\0\0\0weights"s, "this is a torch or pickle file"},
+      {"\x08\x07\x12\x07pytorch\x1a\x05"s, "this is ONNX; only safetensors and torch files are read"},
       {std::string(32, '\xFF'), "header says 18446744073709551615 bytes, limit 16 MiB"},
       {length_prefix(std::uint64_t{1} << 63), "header says 9223372036854775808 bytes, limit 16 MiB"},
       {length_prefix((16 << 20) + 1) + "{", "header says 16777217 bytes, limit 16 MiB"},
@@ -176,9 +176,9 @@ TEST_CASE("The number of tensors is limited", "[weights]") {
 TEST_CASE("A file cut anywhere is refused", "[weights]") {
   const std::string whole = file_of("{" + entry("a", "U8", "[8]", "[0,8]") + "}", 8);
   const test::TempFolder folder;
-  CHECK(SafetensorsFile::open(folder.write("x", whole)));
+  CHECK(open_safetensors(folder.write("x", whole)));
   for (std::size_t size = 0; size < whole.size(); ++size) {
-    const auto file = SafetensorsFile::open(folder.write("x", whole.substr(0, size)));
+    const auto file = open_safetensors(folder.write("x", whole.substr(0, size)));
     INFO(size);
     REQUIRE_FALSE(file);
     CHECK(file.error().code == ErrorCode::model);
@@ -194,11 +194,11 @@ TEST_CASE("Any flipped bit of a header is either refused or harmless", "[weights
   for (std::size_t bit = 0; bit < 8 * (8 + header.size()); ++bit) {
     std::string flipped = whole;
     flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
-    const auto file = SafetensorsFile::open(folder.write("x", flipped));
+    const auto file = open_safetensors(folder.write("x", flipped));
     if (!file) continue;
     ++accepted;  // a letter of a name, F16 as I16, …
-    for (const TensorInfo& info : file->tensors()) {
-      CHECK((info.offset >= 8 && info.bytes >= 0 && info.offset + info.bytes <= file->file().size()));
+    for (const TensorInfo& info : file->tensors) {
+      CHECK((info.offset >= 8 && info.bytes >= 0 && info.offset + info.bytes <= file->file.size()));
     }
   }
   CHECK(accepted > 0);
@@ -206,8 +206,8 @@ TEST_CASE("Any flipped bit of a header is either refused or harmless", "[weights
 
 TEST_CASE("Missing and irregular files keep their own codes", "[weights]") {
   const test::TempFolder folder;
-  CHECK(SafetensorsFile::open(folder.file("none")).error().code == ErrorCode::not_found);
-  const auto directory = SafetensorsFile::open(folder.path());
+  CHECK(open_safetensors(folder.file("none")).error().code == ErrorCode::not_found);
+  const auto directory = open_safetensors(folder.path());
   REQUIRE_FALSE(directory);
   CHECK(directory.error().code == ErrorCode::not_found);
   CHECK(directory.error().message == "is a directory, not a regular file");

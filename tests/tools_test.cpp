@@ -7,6 +7,7 @@
 #include "tools/labels.hpp"
 #include "tools/message.hpp"
 #include "tools/npy.hpp"
+#include "tools/picture_file.hpp"
 
 namespace florence2 {
 namespace {

@@ -314,7 +314,7 @@ TEST_CASE("Tensors that nobody needs are listed, except the usual ones", "[weigh
 
 TEST_CASE("A folder without weights says what it holds", "[weights]") {
   const test::TempFolder folder;
-  folder.write("pytorch_model.bin", "x");
+  folder.write("flax_model.msgpack", "x");
   folder.write("config.json", "{}");
   const auto reader = WeightReader::open(folder.path(), {});
   REQUIRE_FALSE(reader);
@@ -322,7 +322,7 @@ TEST_CASE("A folder without weights says what it holds", "[weights]") {
   CHECK(reader.error().text() ==
         folder.file("model.safetensors") +
             ": no such file; a model folder needs model.safetensors, config.json, tokenizer.json; found: "
-            "config.json, pytorch_model.bin");
+            "config.json, flax_model.msgpack");
   CHECK_THAT(WeightReader::open(folder.file("none"), {}).error().message, Contains("found: no such folder"));
 }
 
@@ -347,8 +347,8 @@ bool make_mini(const test::TempFolder& folder) {
 TEST_CASE("Both layouts of a whole checkpoint hold the same numbers under our names", "[weights]") {
   const test::TempFolder folder;
   if (!make_mini(folder)) return;
-  const auto hf = SafetensorsFile::open(folder.file("hf/model.safetensors"));
-  const auto ms = SafetensorsFile::open(folder.file("ms/model.safetensors"));
+  const auto hf = TensorSource::open(folder.file("hf"), "model", "pytorch_model");
+  const auto ms = TensorSource::open(folder.file("ms"), "model", "pytorch_model");
   REQUIRE(hf);
   REQUIRE(ms);
   // The original has final_logits_bias in addition.
@@ -360,8 +360,8 @@ TEST_CASE("Both layouts of a whole checkpoint hold the same numbers under our na
     REQUIRE(twin != nullptr);
     if (info.shape != twin->shape) continue;
     std::string bytes(static_cast<std::size_t>(info.bytes), '\0'), twin_bytes = bytes;
-    REQUIRE(hf->file().read(info.offset, std::as_writable_bytes(std::span(bytes))));
-    REQUIRE(ms->file().read(twin->offset, std::as_writable_bytes(std::span(twin_bytes))));
+    REQUIRE(hf->read(info, 0, std::as_writable_bytes(std::span(bytes))));
+    REQUIRE(ms->read(*twin, 0, std::as_writable_bytes(std::span(twin_bytes))));
     CHECK(bytes == twin_bytes);
     ++compared;
   }

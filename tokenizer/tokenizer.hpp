@@ -18,8 +18,8 @@ struct Vocabulary;
 
 class Tokenizer {
  public:
-  /// Reads `directory`/tokenizer.json (and added_tokens.json where it is there). The 1,024 Florence tokens are appended
-  /// when the file lacks them. Errors: not_found, permission, model.
+  /// Reads `directory`/tokenizer.json, or vocab.json with merges.txt (and added_tokens.json where it is there). The
+  /// 1,024 Florence tokens are appended when the file lacks them. Errors: not_found, permission, model.
   static Result<Tokenizer> load(const std::string& directory);
 
   /// Ids of `text` with <s> in front and </s> at the end. Added tokens that stand literally in the text become their

@@ -1,60 +1,24 @@
 #include "tokenizer/vocabulary.hpp"
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
 #include "core/json.hpp"
 #include "tokenizer/byte_alphabet.hpp"
 #include "tokenizer/florence_tokens.hpp"
 #include "tokenizer/location.hpp"
+#include "tokenizer/tokenizer_files.hpp"
 #include "tokenizer/tokenizer_json.hpp"
 
 namespace florence2 {
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr std::int64_t kMaxFileBytes = std::int64_t{64} << 20;
-constexpr const char* kTokenizerFile = "tokenizer.json";
-constexpr const char* kAddedTokensFile = "added_tokens.json";
-
 Error model_error(std::string message) { return {ErrorCode::model, std::move(message), ""}; }
-
-std::string path_in(const std::string& directory, const char* file) { return (fs::path(directory) / file).string(); }
-
-bool exists(const std::string& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
 
 /// `status`, with `path` as the place of an error that names none.
 Status located(Status status, const std::string& path) {
   if (status || !status.error().where.empty()) return status;
   return Error{status.error().code, status.error().message, path};
-}
-
-Error missing_file(const std::string& directory) {
-  std::string message = "tokenizer.json is missing; a model folder needs it beside config.json";
-  if (exists(path_in(directory, "vocab.json"))) {
-    message += " (found vocab.json, which holds neither merges nor added tokens)";
-  }
-  return {ErrorCode::model, message, directory};
-}
-
-Result<json::Value> read_tokenizer_file(const std::string& directory) {
-  const std::string path = path_in(directory, kTokenizerFile);
-  if (exists(directory) && !exists(path)) return missing_file(directory);
-  return json::parse_file(path, kMaxFileBytes);
-}
-
-/// The members of added_tokens.json; none when there is no such file.
-Result<json::Object> read_added_tokens_file(const std::string& directory) {
-  const std::string path = path_in(directory, kAddedTokensFile);
-  if (!exists(path)) return json::Object();
-  FL_ASSIGN(json::Value document, json::parse_file(path, kMaxFileBytes));
-  if (json::Object* members = document.object()) return std::move(*members);
-  return Error{ErrorCode::model, "expected an object, found " + std::string(document.kind()), path};
 }
 
 /// Microsoft's files do not hold the Florence tokens: its processor adds them when it starts. A file that holds some
@@ -112,9 +76,9 @@ Status set_required_ids(Vocabulary& vocabulary) {
   return check_locations(vocabulary.tokens, vocabulary.location_base);
 }
 
-/// The vocabulary of a tokenizer.json document; `extra` are the members of added_tokens.json, found at `extra_path`.
-Result<Vocabulary> make_vocabulary(const json::Value& document, const json::Object& extra,
-                                   const std::string& extra_path) {
+Result<Vocabulary> make_vocabulary(const TokenizerFiles& files) {
+  const json::Value& document = files.document;
+  const json::Object& extra = files.added;
   FL_TRY(check_is_byte_level_bpe(document));
   const json::Value& model = *document.find("model");
   const json::Value* vocab = model.find("vocab");
@@ -127,14 +91,15 @@ Result<Vocabulary> make_vocabulary(const json::Value& document, const json::Obje
   TokenTable tokens(vocab->object()->size() + entries.size() + extra.size() + florence.size());
   FL_TRY(add_tokens(*vocab->object(), tokens));
   for (const AddedTokenEntry& entry : entries) FL_TRY(tokens.add(entry.text, entry.id));
-  FL_TRY(located(add_tokens(extra, tokens), extra_path));
+  FL_TRY(located(add_tokens(extra, tokens), files.added_path));
   FL_TRY(complete_florence_tokens(florence, tokens));
   FL_TRY(tokens.finish());
 
-  FL_ASSIGN(MergeTable merge_table, read_merges(*merges->array(), tokens));
+  auto merge_table = read_merges(*merges->array(), tokens);
+  if (!merge_table) return Error{ErrorCode::model, std::move(merge_table.error().message), files.merges_path};
   for (const auto& [name, id] : extra) entries.push_back({.text = name, .id = *id.integer()});
   for (const std::string& name : florence) entries.push_back({.text = name, .id = tokens.find(name), .special = true});
-  Vocabulary vocabulary{.tokens = std::move(tokens), .merges = std::move(merge_table)};
+  Vocabulary vocabulary{.tokens = std::move(tokens), .merges = std::move(*merge_table)};
   FL_TRY(set_required_ids(vocabulary));
   set_added_tokens(entries, vocabulary);
   return vocabulary;
@@ -143,11 +108,10 @@ Result<Vocabulary> make_vocabulary(const json::Value& document, const json::Obje
 }  // namespace
 
 Result<Vocabulary> load_vocabulary(const std::string& directory) {
-  FL_ASSIGN(const json::Value document, read_tokenizer_file(directory));
-  FL_ASSIGN(const json::Object extra, read_added_tokens_file(directory));
-  Result<Vocabulary> vocabulary = make_vocabulary(document, extra, path_in(directory, kAddedTokensFile));
+  FL_ASSIGN(const TokenizerFiles files, read_tokenizer_files(directory));
+  Result<Vocabulary> vocabulary = make_vocabulary(files);
   if (vocabulary || !vocabulary.error().where.empty()) return vocabulary;
-  return Error{vocabulary.error().code, vocabulary.error().message, path_in(directory, kTokenizerFile)};
+  return Error{vocabulary.error().code, vocabulary.error().message, files.path};
 }
 
 }  // namespace florence2

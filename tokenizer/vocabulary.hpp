@@ -1,4 +1,4 @@
-// What a tokenizer.json says, checked: tokens, merges, added tokens.
+// What the files of a tokenizer say, checked: tokens, merges, added tokens.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,8 @@ struct Vocabulary {
   std::int32_t location_base = 0;   // <loc_0>; the other locations follow it
 };
 
-/// Reads `directory`/tokenizer.json and, where it exists, added_tokens.json. The 1,024 Florence tokens are appended
-/// when none of them is there. Errors: not_found (no such folder), permission, model.
+/// Reads the tokenizer of a folder (tokenizer_files.hpp). The 1,024 Florence tokens are appended when none of them is
+/// there. Errors: not_found (no such folder), permission, model.
 Result<Vocabulary> load_vocabulary(const std::string& directory);
 
 }  // namespace florence2

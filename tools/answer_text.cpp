@@ -4,13 +4,12 @@
 #include <cstdio>
 #include <vector>
 
-#include "core/utf8.hpp"
 #include "tools/message.hpp"
+#include "tools/shapes.hpp"
+#include "tools/table.hpp"
 
 namespace florence2 {
 namespace {
-
-using Row = std::vector<std::string>;
 
 std::string fixed(float value, int decimals) {
   char text[64];
@@ -18,73 +17,43 @@ std::string fixed(float value, int decimals) {
   return text;
 }
 
-void append_box(Row& row, const Box& box) {
-  for (const float value : {box.x0, box.y0, box.x1, box.y1}) row.push_back(fixed(value, 1));
+/// The columns between label and score.
+enum class Columns { box, quad, outline };
+
+Columns columns_for(const std::vector<Item>& items) {
+  const auto all = [&]<typename Shape>(const Shape*) {
+    return std::all_of(items.begin(), items.end(),
+                       [](const Item& item) { return std::holds_alternative<Shape>(item.shape); });
+  };
+  if (all(static_cast<const Box*>(nullptr))) return Columns::box;
+  return all(static_cast<const Quad*>(nullptr)) ? Columns::quad : Columns::outline;
 }
 
-Box around(const Polygons& polygons) {
-  Box box;
-  bool first = true;
-  for (const auto& polygon : polygons) {
-    for (const Point& point : polygon) {
-      if (first) box = {point.x, point.y, point.x, point.y};
-      first = false;
-      box = {std::min(box.x0, point.x), std::min(box.y0, point.y), std::max(box.x1, point.x),
-             std::max(box.y1, point.y)};
-    }
-  }
-  return box;
-}
-
-Row title_row(const Item& item) {
-  if (std::holds_alternative<Quad>(item.shape)) {
-    return {"text", "x0", "y0", "x1", "y1", "x2", "y2", "x3", "y3", "score"};
-  }
-  if (std::holds_alternative<Polygons>(item.shape)) return {"label", "x0", "y0", "x1", "y1", "points", "score"};
+TableRow title_row(Columns columns) {
+  if (columns == Columns::quad) return {"text", "x0", "y0", "x1", "y1", "x2", "y2", "x3", "y3", "score"};
+  if (columns == Columns::outline) return {"label", "x0", "y0", "x1", "y1", "points", "score"};
   return {"label", "x0", "y0", "x1", "y1", "score"};
 }
 
-Row item_row(const Item& item) {
-  Row row = {item.label.empty() ? "-" : printable(item.label)};
-  if (const Box* box = std::get_if<Box>(&item.shape)) {
-    append_box(row, *box);
-  } else if (const Quad* quad = std::get_if<Quad>(&item.shape)) {
-    for (const Point& point : *quad) {
-      row.push_back(fixed(point.x, 1));
-      row.push_back(fixed(point.y, 1));
+TableRow item_row(const Item& item, Columns columns) {
+  TableRow row = {item.label.empty() ? "-" : printable(item.label)};
+  const auto append = [&](float value) { row.push_back(fixed(value, 1)); };
+  if (columns == Columns::quad) {
+    for (const Point& point : std::get<Quad>(item.shape)) {
+      append(point.x);
+      append(point.y);
     }
   } else {
-    const auto& polygons = std::get<Polygons>(item.shape);
-    append_box(row, around(polygons));
+    const Box box = bounds(item);
+    for (const float value : {box.x0, box.y0, box.x1, box.y1}) append(value);
+  }
+  if (columns == Columns::outline) {
     std::size_t points = 0;
-    for (const auto& polygon : polygons) points += polygon.size();
+    for (const auto& outline : outlines(item)) points += outline.size();
     row.push_back(std::to_string(points));
   }
   row.push_back(item.score > 0 ? fixed(item.score, 2) : "-");
   return row;
-}
-
-std::size_t count_characters(std::string_view text) {
-  std::size_t count = 0;
-  for (; !text.empty(); ++count) text.remove_prefix(utf8_step(text).size);
-  return count;
-}
-
-/// The first column to the left, numbers to the right.
-std::string align(const std::vector<Row>& rows) {
-  std::vector<std::size_t> widths(rows[0].size());
-  for (const Row& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], count_characters(row[i]));
-  }
-  std::string text;
-  for (const Row& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const std::string padding(widths[i] - count_characters(row[i]), ' ');
-      text += i == 0 ? row[i] + padding : "  " + padding + row[i];
-    }
-    text += '\n';
-  }
-  return text;
 }
 
 /// Text with its line breaks, otherwise printable.
@@ -118,9 +87,10 @@ std::string readable_text(std::string_view text) {
 std::string answer_text(const Answer& answer) {
   if (answer.kind == AnswerKind::text) return printable_lines(readable_text(answer.text));
   if (answer.items.empty()) return "(nothing found)\n";
-  std::vector<Row> rows = {title_row(answer.items[0])};
-  for (const Item& item : answer.items) rows.push_back(item_row(item));
-  return align(rows);
+  const Columns columns = columns_for(answer.items);
+  std::vector<TableRow> rows = {title_row(columns)};
+  for (const Item& item : answer.items) rows.push_back(item_row(item, columns));
+  return align_table(rows);
 }
 
 }  // namespace florence2

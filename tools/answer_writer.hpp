@@ -1,10 +1,9 @@
-// Answers in the order asked, as text, a JSON array or JSON lines.
+// Where answers go, whatever the format. A picture's answers arrive in the order asked, then picture_done().
 #pragma once
 
+#include <memory>
 #include <string>
 
-#include "core/json.hpp"
-#include "tools/output.hpp"
 #include "tools/run_record.hpp"
 #include "tools/run_settings.hpp"
 
@@ -12,23 +11,21 @@ namespace florence2 {
 
 class AnswerWriter {
  public:
-  /// `headings`: say in text what each answer belongs to.
-  AnswerWriter(Output output, Format format, Compat compat, bool headings)
-      : output_(std::move(output)), format_(format), compat_(compat), headings_(headings) {}
+  virtual ~AnswerWriter() = default;
 
-  Status answer(const PictureFacts& picture, const Job& job, const TaskResult& result);
-  /// Text has nothing to say about failures: they stand on standard error.
-  Status failure(const std::string& image, const Job& job, const Error& error);
-  Status finish();
-
- private:
-  Status write_record(const json::Value& record);
-
-  Output output_;
-  Format format_;
-  Compat compat_;
-  bool headings_;
-  bool empty_ = true;
+  virtual Status answer(const PictureFacts& picture, const Job& job, const TaskResult& result) = 0;
+  /// Most formats have nothing to say about failures: they stand on standard error.
+  virtual Status failure(const std::string&, const Job&, const Error&) { return {}; }
+  /// All jobs on the picture were answered. Not called when one of them failed.
+  virtual Status picture_done(const PictureFacts&) { return {}; }
+  /// Completes what was written; also called when the run was interrupted.
+  virtual Status finish() = 0;
 };
+
+using Writer = std::unique_ptr<AnswerWriter>;
+
+/// The writer of settings.format, on settings.output. `headings`: text says what each answer belongs to. Errors as
+/// Output and OutputFolder.
+Result<Writer> make_answer_writer(const RunSettings& settings, bool headings);
 
 }  // namespace florence2

@@ -2,151 +2,80 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <map>
 
-#include "tools/answer_text.hpp"
 #include "tools/font.hpp"
-#include "tools/labels.hpp"
-
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_STATIC
-#define STBI_WRITE_NO_STDIO
-#include <stb/stb_image_write.h>
+#include "tools/scene.hpp"
 
 namespace florence2 {
 namespace {
 
-// The colours of Okabe and Ito, which people with any kind of colour vision can tell apart; black is kept for outlines.
-constexpr Color kPalette[] = {{230, 159, 0}, {86, 180, 233},  {0, 158, 115}, {240, 228, 66},
-                              {213, 94, 0},  {204, 121, 167}, {0, 114, 178}};
 constexpr Color kBlack = {0, 0, 0}, kWhite = {255, 255, 255}, kStripText = {32, 32, 32};
+constexpr float kBorderOpacity = 0.45f, kFillOpacity = 0.4f;
 constexpr int kReadableSide = 720;  // pictures are enlarged until the longer side has so many pixels
 constexpr int kLargestScale = 32;
 
-int enlargement(const ImageView& image) {
-  const int side = std::max(image.width, image.height);
-  return std::clamp((kReadableSide + side - 1) / side, 1, kLargestScale);
+/// Outlines in the colour of the thing on a darker border, which shows on any background.
+void paint(Canvas& canvas, const Mark& mark, float line) {
+  if (mark.filled) canvas.fill(mark.outlines, mark.color, kFillOpacity);
+  for (const Contour& contour : mark.outlines) canvas.stroke(contour, true, line * 2, kBlack, kBorderOpacity);
+  for (const Contour& contour : mark.outlines) canvas.stroke(contour, true, line, mark.color, 1);
 }
 
-/// Line height that suits a picture of this size.
-float text_height(const Canvas& canvas) {
-  const float side = std::sqrt(static_cast<float>(canvas.width()) * static_cast<float>(canvas.height()));
-  return std::clamp(side / 34, 15.0f, 160.0f);
+void paint(Canvas& canvas, const Plate& plate, const Font& font) {
+  const float x = std::round(plate.box.x0), y = std::round(plate.box.y0), padding = font.height() / 5;
+  const float right = x + plate.box.x1 - plate.box.x0, bottom = y + plate.box.y1 - plate.box.y0;
+  const Contour outline = {{x, y}, {x, bottom}, {right, bottom}, {right, y}};
+  canvas.stroke(outline, true, font.height() / 8, kBlack, kBorderOpacity);
+  canvas.fill({&outline, 1}, plate.color, 1);
+  font.draw(canvas, x + std::round(padding), y, plate.text, plate.text_color);
 }
 
-/// One colour for each label; where labels do not tell things apart, one for each thing.
-std::vector<Color> choose_colors(const std::vector<Item>& items) {
-  std::map<std::string_view, std::size_t> number;
-  for (const Item& item : items) number.try_emplace(item.label, number.size());
-  std::vector<Color> colors;
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    const std::size_t index = number.size() == 1 ? i : number[items[i].label];
-    colors.push_back(kPalette[index % std::size(kPalette)]);
-  }
-  return colors;
-}
-
-/// The outlines of a shape in canvas pixels.
-std::vector<Contour> contours_of(const Item& item, float scale) {
-  std::vector<Contour> contours;
-  if (const Box* box = std::get_if<Box>(&item.shape)) {
-    contours = {{{box->x0, box->y0}, {box->x1, box->y0}, {box->x1, box->y1}, {box->x0, box->y1}}};
-  } else if (const Quad* quad = std::get_if<Quad>(&item.shape)) {
-    contours = {{quad->begin(), quad->end()}};
-  } else {
-    contours = std::get<Polygons>(item.shape);
-  }
-  for (Contour& contour : contours) {
-    for (Point& point : contour) point = {point.x * scale, point.y * scale};
-  }
-  return contours;
-}
-
-void draw_shape(Canvas& canvas, const Item& item, std::span<const Contour> contours, Color color, float line) {
-  if (std::holds_alternative<Polygons>(item.shape)) canvas.fill(contours, color, 0.4f);
-  for (const Contour& contour : contours) canvas.stroke(contour, true, line * 2, kBlack, 0.45f);
-  for (const Contour& contour : contours) canvas.stroke(contour, true, line, color, 1);
-}
-
-std::string caption_of(const Item& item) {
-  if (item.score <= 0) return item.label;
-  char score[16];
-  std::snprintf(score, sizeof(score), "%.2f", static_cast<double>(item.score));
-  return item.label.empty() ? score : item.label + " " + score;
-}
-
-void draw_items(Canvas& canvas, const std::vector<Item>& items, int scale) {
-  const Font font(text_height(canvas));
-  const float line = font.height() / 7;
-  const std::vector<Color> colors = choose_colors(items);
-  std::vector<std::vector<Contour>> contours;
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    contours.push_back(contours_of(items[i], static_cast<float>(scale)));
-    draw_shape(canvas, items[i], contours.back(), colors[i], line);
-  }
-  Labels labels(canvas, font);
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    const bool outline = std::holds_alternative<Polygons>(items[i].shape);
-    labels.add(contours[i], outline ? Labels::Align::middle : Labels::Align::left, caption_of(items[i]), colors[i]);
-  }
-}
-
-/// Splits at spaces (inside words that are too long) so that every line fits.
-std::vector<std::string> wrap(const Font& font, std::string_view text, float width) {
-  std::vector<std::string> lines(1);
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const std::size_t space = rest.find_first_of(" \n");
-    std::string word(rest.substr(0, space));
-    const bool line_break = space != std::string_view::npos && rest[space] == '\n';
-    rest.remove_prefix(space == std::string_view::npos ? rest.size() : space + 1);
-    if (!lines.back().empty() && font.width(lines.back() + " " + word) > width) lines.emplace_back();
-    for (std::string piece; font.width(word) > width; word.erase(0, piece.size())) {
-      piece = fit(font, word, width);
-      if (piece.empty()) return lines;  // not even one character fits
-      lines.back() = piece;
-      lines.emplace_back();
-    }
-    lines.back() += (lines.back().empty() ? "" : " ") + word;
-    if (line_break) lines.emplace_back();
-  }
-  return lines;
-}
-
-void draw_strip(Canvas& canvas, std::string_view text) {
-  const Font font(text_height(canvas) * 1.1f);
-  const float margin = font.height() / 2;
-  const auto lines = wrap(font, text, static_cast<float>(canvas.width()) - 2 * margin);
-  float y = static_cast<float>(canvas.height()) + margin;
-  canvas.extend(static_cast<int>(2 * margin + font.height() * static_cast<float>(lines.size())), kWhite);
-  for (const std::string& line : lines) {
-    font.draw(canvas, margin, y, line, kStripText);
+void paint_strip(Canvas& canvas, const Scene& scene, const Font& font) {
+  if (scene.strip.empty()) return;
+  float y = static_cast<float>(canvas.height()) + strip_margin(scene);
+  canvas.extend(static_cast<int>(strip_height(scene)), kWhite);
+  for (const std::string& line : scene.strip) {
+    font.draw(canvas, strip_margin(scene), y, line, kStripText);
     y += font.height();
   }
 }
 
-}  // namespace
+void enlarge(Box& box, float scale) { box = {box.x0 * scale, box.y0 * scale, box.x1 * scale, box.y1 * scale}; }
 
-Canvas draw_answer(const ImageView& image, const Answer& answer, const std::optional<Box>& region) {
-  const int scale = enlargement(image);
-  Canvas canvas(image, scale);
-  if (region) draw_items(canvas, {Item{.label = {}, .shape = *region, .score = 0}}, scale);
-  draw_items(canvas, answer.items, scale);
-  if (answer.kind == AnswerKind::text && !answer.text.empty()) draw_strip(canvas, readable_text(answer.text));
-  return canvas;
+/// The answer in pixels of a picture `scale` times as large.
+Answer enlarged(Answer answer, float scale) {
+  for (Item& item : answer.items) {
+    if (Box* box = std::get_if<Box>(&item.shape)) enlarge(*box, scale);
+    if (Quad* quad = std::get_if<Quad>(&item.shape)) {
+      for (Point& point : *quad) point = {point.x * scale, point.y * scale};
+    }
+    if (Polygons* polygons = std::get_if<Polygons>(&item.shape)) {
+      for (auto& polygon : *polygons) {
+        for (Point& point : polygon) point = {point.x * scale, point.y * scale};
+      }
+    }
+  }
+  return answer;
 }
 
-Result<std::string> encode_png(const Canvas& canvas) {
-  std::string png;
-  const auto append = [](void* context, void* data, int size) {
-    static_cast<std::string*>(context)->append(static_cast<const char*>(data), static_cast<std::size_t>(size));
-  };
-  const int row_bytes = canvas.width() * 3;
-  if (stbi_write_png_to_func(append, &png, canvas.width(), canvas.height(), 3, canvas.rgb().data(), row_bytes) == 0) {
-    return Error{ErrorCode::memory, "out of memory while writing the PNG file", {}};
-  }
-  return png;
+}  // namespace
+
+int enlargement(int width, int height) {
+  const int side = std::max(width, height);
+  return std::clamp((kReadableSide + side - 1) / side, 1, kLargestScale);
+}
+
+Canvas draw_answer(const ImageView& image, const Answer& answer, const std::optional<Box>& region) {
+  const int scale = enlargement(image.width, image.height);
+  Canvas canvas(image, scale);
+  SceneOptions options{.region = region};
+  if (options.region) enlarge(*options.region, static_cast<float>(scale));
+  const Scene scene = make_scene(canvas.width(), canvas.height(), enlarged(answer, static_cast<float>(scale)), options);
+  const Font font(scene.text_height);
+  for (const Mark& mark : scene.marks) paint(canvas, mark, scene.line);
+  for (const Plate& plate : scene.plates) paint(canvas, plate, font);
+  paint_strip(canvas, scene, font);
+  return canvas;
 }
 
 }  // namespace florence2

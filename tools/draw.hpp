@@ -1,8 +1,7 @@
-// An answer on its picture: things outlined and labelled, text in a strip below.
+// An answer painted on its picture: things outlined and labelled, text in a strip below.
 #pragma once
 
 #include <optional>
-#include <string>
 
 #include "tools/canvas.hpp"
 
@@ -12,7 +11,7 @@ namespace florence2 {
 /// enlarged until labels are readable.
 Canvas draw_answer(const ImageView& image, const Answer& answer, const std::optional<Box>& region = {});
 
-/// The canvas as a PNG file. Error memory.
-Result<std::string> encode_png(const Canvas& canvas);
+/// How many times draw_answer() enlarges a picture of this size.
+int enlargement(int width, int height);
 
 }  // namespace florence2

@@ -8,12 +8,15 @@
 #include <cstring>
 #include <filesystem>
 
+#include "core/file.hpp"
 #include "tools/interrupt.hpp"
 
 namespace florence2 {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::int64_t kLargestList = std::int64_t{1} << 30;
 
 Error not_found(const std::string& message) { return {ErrorCode::not_found, message, {}}; }
 
@@ -26,50 +29,103 @@ bool has_picture_extension(const fs::path& path) {
   return std::find(std::begin(kExtensions), std::end(kExtensions), extension) != std::end(kExtensions);
 }
 
-Result<std::vector<std::string>> pictures_in(const std::string& folder) {
-  std::vector<std::string> files;
-  std::error_code failure;
-  for (auto entry = fs::directory_iterator(folder, failure); !failure && entry != fs::end(entry);
-       entry.increment(failure)) {
-    std::error_code ignored;
-    const bool hidden = entry->path().filename().string().starts_with('.');
-    if (!hidden && has_picture_extension(entry->path()) && entry->is_regular_file(ignored)) {
-      files.push_back(entry->path().string());
-    }
-  }
-  if (failure == std::errc::permission_denied) return Error{ErrorCode::permission, "permission denied", folder};
-  if (failure) return Error{ErrorCode::io, failure.message(), folder};
-  if (files.empty()) return not_found("no images found in " + folder);
-  std::sort(files.begin(), files.end());
-  return files;
+Error list_failure(const std::error_code& failure, const std::string& folder) {
+  if (failure == std::errc::permission_denied) return {ErrorCode::permission, "permission denied", folder};
+  return {ErrorCode::io, failure.message(), folder};
 }
 
-Result<std::vector<std::string>> matches_of(const std::string& pattern) {
-  glob_t found{};
+/// Appends the pictures of `folder`. `deeper` is set when it holds folders that were not looked into.
+Status collect(const std::string& folder, bool recursive, std::vector<std::string>& files, bool& deeper) {
+  std::vector<std::string> folders;
+  std::error_code failure, ignored;
+  for (auto entry = fs::directory_iterator(folder, failure); !failure && entry != fs::end(entry);
+       entry.increment(failure)) {
+    const fs::path& path = entry->path();
+    if (path.filename().string().starts_with('.')) continue;
+    if (entry->is_directory(ignored)) {
+      if (!entry->is_symlink(ignored)) folders.push_back(path.string());  // links may lead in circles
+    } else if (has_picture_extension(path) && entry->is_regular_file(ignored)) {
+      files.push_back(path.string());
+    }
+  }
+  if (failure) return list_failure(failure, folder);
+  deeper = deeper || (!recursive && !folders.empty());
+  for (const std::string& below : folders) {
+    if (recursive) FL_TRY(collect(below, recursive, files, deeper));
+  }
+  return {};
+}
+
+Result<std::vector<Input>> pictures_in(const std::string& folder, bool recursive) {
   std::vector<std::string> files;
-  if (::glob(pattern.c_str(), 0, nullptr, &found) == 0) files.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  bool deeper = false;
+  FL_TRY(collect(folder, recursive, files, deeper));
+  if (files.empty()) {
+    return not_found("no images found in " + folder + (deeper ? "; -r looks into its folders, too" : ""));
+  }
+  std::sort(files.begin(), files.end());
+  std::vector<Input> inputs;
+  for (std::string& file : files) {
+    std::string place = fs::path(file).lexically_relative(folder).string();
+    inputs.push_back({std::move(file), std::move(place)});
+  }
+  return inputs;
+}
+
+Input single(const std::string& path) {
+  return {path, path == "-" ? std::string("stdin") : fs::path(path).filename().string()};
+}
+
+Result<std::vector<Input>> matches_of(const std::string& pattern) {
+  glob_t found{};
+  std::vector<Input> files;
+  if (::glob(pattern.c_str(), 0, nullptr, &found) == 0) {
+    for (std::size_t i = 0; i < found.gl_pathc; ++i) files.push_back(single(found.gl_pathv[i]));
+  }
   ::globfree(&found);
   if (files.empty()) return not_found("pattern \"" + pattern + "\" matched no files");
   return files;
 }
 
-Result<std::vector<std::string>> expand(const std::string& name) {
+Result<std::vector<Input>> expand(const std::string& name, bool recursive) {
   std::error_code ignored;
   const fs::file_status status = fs::status(name, ignored);
-  if (name != "-" && fs::is_directory(status)) return pictures_in(name);
+  if (name != "-" && fs::is_directory(status)) return pictures_in(name, recursive);
   if (!fs::exists(status) && name.find_first_of("*?[") != std::string::npos) return matches_of(name);
-  return std::vector<std::string>{name};
+  return std::vector<Input>{single(name)};
+}
+
+/// The names in a list: NUL-terminated when it holds NULs, else lines; empty ones are left out.
+Result<std::vector<std::string>> read_list(const std::string& file) {
+  FL_ASSIGN(const std::string text, file == "-" ? read_standard_input(kLargestList) : read_file(file, kLargestList));
+  const char separator = text.find('\0') != std::string::npos ? '\0' : '\n';
+  std::vector<std::string> names;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(separator, begin), text.size());
+    std::string name = text.substr(begin, end - begin);
+    if (separator == '\n' && name.ends_with('\r')) name.pop_back();
+    if (!name.empty()) names.push_back(std::move(name));
+    begin = end + 1;
+  }
+  if (names.empty()) return not_found("no images found in the list " + file);
+  return names;
 }
 
 }  // namespace
 
-Result<std::vector<std::string>> expand_inputs(const std::vector<std::string>& names) {
-  if (std::count(names.begin(), names.end(), "-") > 1) {
+Result<std::vector<Input>> expand_inputs(const InputNames& inputs) {
+  std::vector<std::string> names = inputs.names;
+  const bool list_is_input = inputs.list == "-";
+  if (std::count(names.begin(), names.end(), "-") + (list_is_input ? 1 : 0) > 1) {
     return Error{ErrorCode::argument, "standard input (-) can be read only once", {}};
   }
-  std::vector<std::string> files;
+  if (!inputs.list.empty()) {
+    FL_ASSIGN(const std::vector<std::string> listed, read_list(inputs.list));
+    names.insert(names.end(), listed.begin(), listed.end());
+  }
+  std::vector<Input> files;
   for (const std::string& name : names) {
-    FL_ASSIGN(const std::vector<std::string> found, expand(name));
+    FL_ASSIGN(const std::vector<Input> found, expand(name, inputs.recursive));
     files.insert(files.end(), found.begin(), found.end());
   }
   return files;

@@ -1,4 +1,4 @@
-// From what the user names to pictures: files, folders, patterns, standard input.
+// From what the user names to pictures: files, folders, patterns, lists, standard input.
 #pragma once
 
 #include <string>
@@ -9,9 +9,22 @@
 
 namespace florence2 {
 
-/// Replaces folders by the pictures in them (by extension, sorted by name, not recursive) and patterns that a shell
-/// left alone by their matches. Error not_found: an empty folder, a pattern without matches, "-" twice.
-Result<std::vector<std::string>> expand_inputs(const std::vector<std::string>& names);
+/// A picture to read.
+struct Input {
+  std::string path;   ///< "-": standard input
+  std::string place;  ///< its path below the folder that the user named, else its file name: what output is named after
+};
+
+/// What stands for pictures on the command line.
+struct InputNames {
+  std::vector<std::string> names;  ///< files, folders, patterns that a shell left alone, "-"
+  std::string list;        ///< file with more names, a line (or a NUL-terminated string) each; "-": standard input
+  bool recursive = false;  ///< look into the folders of folders, too
+};
+
+/// Replaces folders by the pictures in them (by extension, sorted by name, hidden ones left out) and patterns by their
+/// matches. Error argument: standard input named twice; not_found: an empty folder or list, a pattern without matches.
+Result<std::vector<Input>> expand_inputs(const InputNames& inputs);
 
 /// Decodes the file `name`, or standard input for "-".
 Result<Picture> open_input(const std::string& name, const PictureOptions& options);

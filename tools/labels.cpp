@@ -5,21 +5,10 @@
 #include <limits>
 
 #include "core/utf8.hpp"
+#include "tools/shapes.hpp"
 
 namespace florence2 {
 namespace {
-
-Box bounds(std::span<const Contour> contours) {
-  constexpr float kFar = std::numeric_limits<float>::max();
-  Box box{kFar, kFar, -kFar, -kFar};
-  for (const Contour& contour : contours) {
-    for (const Point& point : contour) {
-      box = {std::min(box.x0, point.x), std::min(box.y0, point.y), std::max(box.x1, point.x),
-             std::max(box.y1, point.y)};
-    }
-  }
-  return box;
-}
 
 float overlap(const Box& a, const Box& b) {
   const float width = std::min(a.x1, b.x1) - std::max(a.x0, b.x0);
@@ -35,7 +24,29 @@ Color text_color(Color background) {
   return luminance > 0.18f ? Color{0, 0, 0} : Color{255, 255, 255};
 }
 
-Contour rectangle(const Box& box) { return {{box.x0, box.y0}, {box.x0, box.y1}, {box.x1, box.y1}, {box.x1, box.y0}}; }
+Box place(const Scene& scene, const Box& thing, bool middle, float width) {
+  const float height = scene.text_height, line = scene.line / 2;
+  const float left = middle ? (thing.x0 + thing.x1 - width) / 2 : thing.x0 - line;
+  const float right = thing.x1 + line - width;
+  const Point corners[] = {{left, thing.y0 - height}, {left, thing.y1},          {right, thing.y0 - height},
+                           {right, thing.y1},         {left, thing.y0 - line},   {right, thing.y0 - line},
+                           {left, thing.y1 - height}, {right, thing.y1 - height}};
+  const float largest_x = std::max(0.0f, static_cast<float>(scene.width) - width);
+  const float largest_y = std::max(0.0f, static_cast<float>(scene.height) - height);
+  Box best;
+  float best_cost = std::numeric_limits<float>::max();
+  for (const Point& corner : corners) {
+    const float x = std::clamp(corner.x, 0.0f, largest_x), y = std::clamp(corner.y, 0.0f, largest_y);
+    const Box box{x, y, x + width, y + height};
+    float cost = std::abs(y - corner.y) * height + 0.3f * overlap(box, thing);
+    for (const Plate& other : scene.plates) cost += 4 * overlap(box, other.box);
+    if (cost < best_cost) {
+      best_cost = cost;
+      best = box;
+    }
+  }
+  return best;
+}
 
 }  // namespace
 
@@ -49,43 +60,13 @@ std::string fit(const Font& font, std::string_view text, float width) {
   return std::string(text.substr(0, bytes));
 }
 
-void Labels::add(std::span<const Contour> contours, Align align, std::string text, Color color) {
-  if (text.empty() || contours.empty()) return;
-  const float padding = std::round(font_.height() / 5);
-  const float picture_width = static_cast<float>(canvas_.width());
-  const float room = std::min(picture_width, std::max(picture_width / 2, 14 * font_.height())) - 2 * padding;
-  if (font_.width(text) > room) text = fit(font_, text, room - font_.width("...")) + "...";
-  const Box thing = bounds(contours);
-  const Box plate = place(thing, align, font_.width(text) + 2 * padding, font_.height());
-  const Contour outline = rectangle(plate);
-  canvas_.stroke(outline, true, font_.height() / 8, {0, 0, 0}, 0.45f);
-  canvas_.fill({&outline, 1}, color, 1);
-  font_.draw(canvas_, plate.x0 + padding, plate.y0, text, text_color(color));
-  placed_.push_back(plate);
-}
-
-Box Labels::place(const Box& thing, Align align, float width, float height) const {
-  const float line = font_.height() / 14;  // half of an outline
-  const float left = align == Align::left ? thing.x0 - line : (thing.x0 + thing.x1 - width) / 2;
-  const float right = thing.x1 + line - width;
-  const Point corners[] = {{left, thing.y0 - height}, {left, thing.y1},          {right, thing.y0 - height},
-                           {right, thing.y1},         {left, thing.y0 - line},   {right, thing.y0 - line},
-                           {left, thing.y1 - height}, {right, thing.y1 - height}};
-  const float largest_x = std::max(0.0f, static_cast<float>(canvas_.width()) - width);
-  const float largest_y = std::max(0.0f, static_cast<float>(canvas_.height()) - height);
-  Box best;
-  float best_cost = std::numeric_limits<float>::max();
-  for (const Point& corner : corners) {
-    const float x = std::clamp(corner.x, 0.0f, largest_x), y = std::clamp(corner.y, 0.0f, largest_y);
-    const Box plate{std::round(x), std::round(y), std::round(x) + width, std::round(y) + height};
-    float cost = std::abs(y - corner.y) * height + 0.3f * overlap({x, y, x + width, y + height}, thing);
-    for (const Box& other : placed_) cost += 4 * overlap(plate, other);
-    if (cost < best_cost) {
-      best_cost = cost;
-      best = plate;
-    }
-  }
-  return best;
+void add_plate(Scene& scene, const Font& font, const Mark& mark, std::string text) {
+  if (text.empty()) return;
+  const float padding = font.height() / 5, picture_width = static_cast<float>(scene.width);
+  const float room = std::min(picture_width, std::max(picture_width / 2, 14 * font.height())) - 2 * padding;
+  if (font.width(text) > room) text = fit(font, text, room - font.width("...")) + "...";
+  const Box box = place(scene, bounds(mark.item), mark.filled, font.width(text) + 2 * padding);
+  scene.plates.push_back({box, std::move(text), mark.color, text_color(mark.color)});
 }
 
 }  // namespace florence2

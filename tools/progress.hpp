@@ -3,7 +3,13 @@
 
 #include <string>
 
+#include "tools/stopwatch.hpp"
+
 namespace florence2 {
+
+/// "[####      ] 4/10  1.5/s  4 s left" for `done` of `total` pictures after `seconds`; rate and time only once
+/// something is done.
+std::string progress_bar(int done, int total, double seconds);
 
 class Progress {
  public:
@@ -12,12 +18,20 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  /// Puts a bar in front of what is shown from now on; the clock for rate and time left starts. Nothing for one
+  /// picture.
+  void start_bar(int total);
+  void advance() { ++done_; }
+
   void show(const std::string& text);
   void clear();
 
  private:
   bool enabled_;
   bool shown_ = false;
+  int done_ = 0, total_ = 0;
+  double seconds_ = 0;
+  Stopwatch watch_;
 };
 
 }  // namespace florence2

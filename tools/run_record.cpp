@@ -33,7 +33,7 @@ json::Value timings(const PictureFacts& picture, const TaskResult& result) {
 }  // namespace
 
 json::Value answer_record(const PictureFacts& picture, const Job& job, const TaskResult& result, Compat compat) {
-  json::Object record = {{"image", picture.name}, {"width", picture.width}, {"height", picture.height}};
+  json::Object record = {{"image", picture.input.path}, {"width", picture.width}, {"height", picture.height}};
   if (picture.frames > 1) {
     record.emplace_back("frames", picture.frames);
     record.emplace_back("used_frame", 0);

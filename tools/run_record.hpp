@@ -5,13 +5,16 @@
 
 #include "core/json.hpp"
 #include "model/florence2.hpp"
+#include "tools/inputs.hpp"
 #include "tools/run_settings.hpp"
 
 namespace florence2 {
 
 /// What the records of one picture have in common.
 struct PictureFacts {
-  std::string name;
+  Input input;
+  int index = 0;  ///< among the pictures of the run
+  ImageView pixels;
   int width = 0, height = 0;
   int frames = 1;
   double decode_ms = 0;

@@ -3,6 +3,8 @@
 #include <charconv>
 
 #include "tools/common_options.hpp"
+#include "tools/formats.hpp"
+#include "tools/picture_outputs.hpp"
 #include "tools/task_names.hpp"
 
 namespace florence2 {
@@ -82,20 +84,42 @@ void add_task_options(Arguments& arguments, Question& question) {
                        });
 }
 
+std::vector<std::pair<std::string, Format>> format_choices() {
+  std::vector<std::pair<std::string, Format>> choices;
+  for (const FormatInfo& info : all_formats()) choices.emplace_back(info.name, info.format);
+  return choices;
+}
+
+std::string format_names() {
+  std::string names;
+  for (const FormatInfo& info : all_formats()) names.append(names.empty() ? "" : ", ").append(info.name);
+  return names;
+}
+
 void add_output_options(Arguments& arguments, RunSettings& settings) {
   arguments.group("Answers");
-  arguments.value(
-      "-f,--format", "FORMAT", "text, json or jsonl (default text)",
-      choice_into<Format>(settings.format, {{"text", Format::text}, {"json", Format::json}, {"jsonl", Format::jsonl}}));
-  arguments.value("-o,--output", "FILE", "write there instead of to standard output", text_into(settings.output));
-  arguments.value("--draw", "FILE.png", "write the picture with the answer on it", [&](const std::string& value) {
-    settings.draw = value;
-    if (value.size() > 4 && value.ends_with(".png")) return Status();
-    return Status(Error{ErrorCode::argument, "must end in .png, found \"" + value + "\"", {}});
-  });
+  arguments.value("-f,--format", "FORMAT", format_names() + " (default text)",
+                  choice_into<Format>(settings.format, format_choices()));
+  arguments.value("-o,--output", "FILE|DIR", "write there instead of to standard output, or beside the pictures",
+                  text_into(settings.output));
+  arguments.flag("--overwrite", settings.overwrite, "replace files that are already there beside the pictures");
+  arguments.value("--draw", "FILE|DIR", "write the picture with the answer on it: .png, .jpg, .svg, or a folder",
+                  [&](const std::string& value) {
+                    settings.draw = value;
+                    return check_draw_path(value);
+                  });
+  arguments.value("--masks", "DIR", "write a black and white picture for each thing, and a map of all of them",
+                  text_into(settings.masks));
+  arguments.value("--crops", "DIR", "write the part of the picture that each thing is in", text_into(settings.crops));
   add_quiet_option(arguments, settings.quiet);
   arguments.flag("-v,--verbose", settings.verbose, "say what is loaded and used");
   arguments.flag("--timings", settings.timings, "say how long each stage took");
+}
+
+void add_input_options(Arguments& arguments, InputNames& inputs) {
+  arguments.positionals("IMAGE", "-i,--image", "the same as IMAGE", inputs.names);
+  arguments.flag("-r,--recursive", inputs.recursive, "look into the folders of folders, too");
+  arguments.value("--files-from", "LIST", "a file with a name a line; - for standard input", text_into(inputs.list));
 }
 
 void add_generation_options(Arguments& arguments, GenerationOptions& generation) {
@@ -164,7 +188,7 @@ Result<std::optional<RunSettings>> parse_run_settings(int argc, char** argv) {
   Arguments arguments(kHeading + task_list());
   add_task_options(arguments, question);
   arguments.group("Pictures");
-  arguments.positionals("IMAGE", "-i,--image", "the same as IMAGE", settings.images);
+  add_input_options(arguments, settings.inputs);
   add_picture_options(arguments, settings.picture);
   add_output_options(arguments, settings);
   add_model_options(arguments, settings);
@@ -174,8 +198,13 @@ Result<std::optional<RunSettings>> parse_run_settings(int argc, char** argv) {
   FL_TRY(threads_from_environment(settings.threads));
   settings.jobs = make_jobs(question);
   FL_TRY(check_jobs(settings.jobs, question, settings.compat));
-  if (settings.images.empty()) {
+  if (settings.inputs.names.empty() && settings.inputs.list.empty()) {
     return Error{ErrorCode::argument, "no picture given; try `florence2 photo.jpg`, or --help", {}};
+  }
+  const FormatInfo& format = format_info(settings.format);
+  if (format.place == FormatPlace::folder && settings.output.empty()) {
+    return Error{ErrorCode::argument, std::string(format.name) + " writes several files: name a folder with -o DIR",
+                 "--format"};
   }
   settings.picture.scale_grey16 = settings.compat == Compat::none;
   return std::optional<RunSettings>(std::move(settings));

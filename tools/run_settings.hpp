@@ -7,10 +7,12 @@
 #include <vector>
 
 #include "model/florence2.hpp"
+#include "tools/inputs.hpp"
 
 namespace florence2 {
 
-enum class Format : std::uint8_t { text, json, jsonl };
+/// In the order of all_formats().
+enum class Format : std::uint8_t { text, json, jsonl, csv, coco, yolo, voc, labelme, svg, txt };
 
 /// One question to every picture.
 struct Job {
@@ -26,7 +28,7 @@ struct Job {
 struct RunSettings {
   std::string model;
   std::string precision = "auto";
-  std::vector<std::string> images;
+  InputNames inputs;
   std::vector<Job> jobs;
   PictureOptions picture;
   GenerationOptions generation;
@@ -35,8 +37,10 @@ struct RunSettings {
   bool check_weights = false;
 
   Format format = Format::text;
-  std::string output;  ///< empty: standard output
-  std::string draw;    ///< PNG file for the annotated picture; empty: none
+  std::string output;  ///< file or folder; empty: standard output, or beside the pictures
+  bool overwrite = false;
+  std::string draw;          ///< file or folder for annotated pictures; empty: none
+  std::string masks, crops;  ///< folders; empty: none
   bool quiet = false, verbose = false, timings = false;
 };
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/json.hpp"
+#include "weights/foreign_file.hpp"
 
 namespace florence2 {
 namespace {
@@ -34,25 +35,6 @@ Error damaged(std::string message, std::string where = {}) {
 
 std::string text_of(std::int64_t number) { return std::to_string(number); }
 
-/// What a file is that people take for weights, as a message; empty when it looks like none of these. `head` is not the
-/// start of a safetensors file: as a length, its first bytes are over the limit.
-std::string_view foreign_file(std::string_view head) {
-  if (head.starts_with("version https://git-lfs")) {
-    return "this is a Git LFS pointer, not the weights; run `git lfs pull`";
-  }
-  const std::size_t first = head.find_first_not_of(" \t\r\n");
-  const char visible = first == head.npos ? ' ' : head[first];
-  if (visible == '<') return "looks like HTML, not safetensors; the download went wrong?";
-  if (visible == '{' || visible == '[') return "looks like JSON text, not safetensors; the download went wrong?";
-  if (head.starts_with("GGUF")) return "this is GGUF; only safetensors is read";
-  if (head.starts_with("PK\x03\x04") || head.starts_with('\x80')) {
-    return "this is a pickle file, which can run code and is not read; convert it to safetensors";
-  }
-  // Protocol buffers: field 1 (the version of the format), then field 2 (the name of the producer).
-  if (head.starts_with('\x08') && head[2] == '\x12') return "this is ONNX; only safetensors is read";
-  return {};
-}
-
 /// Reads the header's length and text.
 Result<std::string> read_header(const File& file) {
   const auto fail = [&file](std::string message) { return damaged(std::move(message), file.path()); };
@@ -66,7 +48,11 @@ Result<std::string> read_header(const File& file) {
   std::uint64_t length = 0;
   for (int i = 0; i < kPrefixBytes; ++i) length |= std::uint64_t{static_cast<unsigned char>(head[i])} << (8 * i);
   if (length > static_cast<std::uint64_t>(kMaxHeaderBytes)) {
+    // A head that is no safetensors file's: as a length, its first bytes are over the limit.
     if (const std::string_view message = foreign_file(head); !message.empty()) return fail(std::string(message));
+    if (head.starts_with("PK\x03\x04") || head.starts_with('\x80')) {
+      return fail("this is a torch or pickle file under the name of another; name it pytorch_model.bin");
+    }
     return fail("header says " + std::to_string(length) + " bytes, limit 16 MiB");
   }
   if (static_cast<std::int64_t>(length) > size - kPrefixBytes) {
@@ -236,28 +222,18 @@ Status check_coverage(const std::vector<TensorInfo>& tensors, std::int64_t data_
 
 }  // namespace
 
-Result<SafetensorsFile> SafetensorsFile::open(const std::string& path) {
-  FL_ASSIGN(File opened, File::open(path));
-  SafetensorsFile result(std::move(opened));
-  FL_ASSIGN(const std::string header, read_header(result.file_));
+Result<TensorFile> open_safetensors(const std::string& path) {
+  FL_ASSIGN(File file, File::open(path));
+  FL_ASSIGN(const std::string header, read_header(file));
   const std::int64_t data_begin = kPrefixBytes + static_cast<std::int64_t>(header.size());
 
   auto tensors = parse_header(header);
   if (!tensors) return Error{tensors.error().code, std::move(tensors.error().message), path};
-  if (Status covered = check_coverage(*tensors, data_begin, result.file_.size()); !covered) {
+  if (Status covered = check_coverage(*tensors, data_begin, file.size()); !covered) {
     return Error{covered.error().code, covered.error().message, path};
   }
-  result.tensors_ = std::move(*tensors);
-  for (TensorInfo& info : result.tensors_) {
-    info.offset += data_begin;
-    result.by_name_.emplace(info.name, &info);
-  }
-  return result;
-}
-
-const TensorInfo* SafetensorsFile::find(std::string_view name) const {
-  const auto found = by_name_.find(name);
-  return found == by_name_.end() ? nullptr : found->second;
+  for (TensorInfo& info : *tensors) info.offset += data_begin;
+  return TensorFile{std::move(file), std::move(*tensors)};
 }
 
 }  // namespace florence2

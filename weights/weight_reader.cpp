@@ -7,7 +7,6 @@
 #include <system_error>
 #include <utility>
 
-#include "kernels/parallel.hpp"
 #include "weights/stored_values.hpp"
 
 namespace florence2 {
@@ -47,9 +46,9 @@ std::string listing(const std::string& directory) {
 
 /// Calls body(first, count, thread) for pieces of [0, total). Returns the error of the lowest piece that failed.
 template <typename Body>
-Status parallel_pieces(int threads, std::int64_t total, std::int64_t piece, const Body& body) {
-  std::vector<Status> status(static_cast<std::size_t>(threads));
-  parallel_for(threads, (total + piece - 1) / piece, [&](std::int64_t index, int thread) {
+Status parallel_pieces(ThreadPool& pool, std::int64_t total, std::int64_t piece, const Body& body) {
+  std::vector<Status> status(static_cast<std::size_t>(pool.threads()));
+  pool.parallel_for((total + piece - 1) / piece, [&](std::int64_t index, int thread) {
     Status& mine = status[static_cast<std::size_t>(thread)];
     const std::int64_t first = index * piece;
     if (mine) mine = body(first, std::min(piece, total - first), thread);
@@ -63,22 +62,22 @@ DType read_dtype(DType packed, DType stored) { return packed == stored ? stored 
 
 /// Packs a matrix whose rows fill(first, count, dst, thread) provides in `dtype`: the matrix's own, or f32.
 template <typename Fill>
-Status pack_pieces(PackedMatrix& packed, DType dtype, std::vector<Buffer<std::byte>>& pieces, const Fill& fill) {
+Status pack_pieces(ThreadPool& pool, PackedMatrix& packed, DType dtype, std::vector<Buffer<std::byte>>& pieces,
+                   const Fill& fill) {
   const std::int64_t row_bytes = packed.k() * static_cast<std::int64_t>(size_of(dtype));
   const std::int64_t panels = std::max<std::int64_t>(1, kChunkBytes / (row_bytes * packed.nr()));
   const std::int64_t rows = panels * packed.nr();
   for (Buffer<std::byte>& piece : pieces) piece.ensure(rows * row_bytes);
-  return parallel_pieces(static_cast<int>(pieces.size()), packed.n(), rows,
-                         [&](std::int64_t first, std::int64_t count, int thread) -> Status {
-                           std::byte* piece = pieces[static_cast<std::size_t>(thread)].data();
-                           FL_TRY(fill(first, count, piece, thread));
-                           if (dtype == packed.dtype()) {
-                             packed.pack_rows(first, count, piece);
-                           } else {
-                             packed.pack_floats(first, count, reinterpret_cast<const float*>(piece));
-                           }
-                           return {};
-                         });
+  return parallel_pieces(pool, packed.n(), rows, [&](std::int64_t first, std::int64_t count, int thread) -> Status {
+    std::byte* piece = pieces[static_cast<std::size_t>(thread)].data();
+    FL_TRY(fill(first, count, piece, thread));
+    if (dtype == packed.dtype()) {
+      packed.pack_rows(first, count, piece);
+    } else {
+      packed.pack_floats(first, count, reinterpret_cast<const float*>(piece));
+    }
+    return {};
+  });
 }
 
 /// Tensors that a complete model does not need: tables that are computed, zeros, copies of the embedding, and the
@@ -92,32 +91,33 @@ bool known_extra(std::string_view name) {
 }  // namespace
 
 Result<WeightReader> WeightReader::open(const std::string& directory, const Options& options) {
-  auto file = SafetensorsFile::open(directory + "/model.safetensors");
-  if (!file) {
-    Error error = std::move(file).error();
+  auto source = TensorSource::open(directory, "model", "pytorch_model");
+  if (!source) {
+    Error error = std::move(source).error();
     if (error.message == "no such file") {
       error.message +=
           "; a model folder needs model.safetensors, config.json, tokenizer.json; found: " + listing(directory);
     }
     return error;
   }
-  return WeightReader(std::move(*file), options);
+  return WeightReader(std::move(*source), options);
 }
 
-WeightReader::WeightReader(SafetensorsFile file, const Options& options)
-    : file_(std::move(file)),
+WeightReader::WeightReader(TensorSource source, const Options& options)
+    : source_(std::move(source)),
       options_(options),
-      used_(file_.tensors().size()),
+      used_(source_.tensors().size()),
       dtype_seen_(3),
-      pieces_(static_cast<std::size_t>(std::max(options.threads, 1))) {
+      pool_(std::make_unique<ThreadPool>(std::max(options.threads, 1))),
+      pieces_(static_cast<std::size_t>(pool_->threads())) {
   for (const char* name :
        {"image_projection", "vision_tower.convs.0.proj.weight", "language_model.model.shared.weight"}) {
-    ms_layout_ |= file_.find(name) != nullptr;
+    ms_layout_ |= source_.find(name) != nullptr;
   }
 }
 
 std::span<const std::int64_t> WeightReader::shape_of(std::string_view hf_name) const {
-  const TensorInfo* info = file_.find(file_name(hf_name));
+  const TensorInfo* info = source_.find(file_name(hf_name));
   if (info == nullptr) return {};
   return info->shape;
 }
@@ -142,7 +142,7 @@ Result<Linear> WeightReader::linears(const KernelTable& table, std::span<const s
 
   Linear linear;
   linear.weight = PackedMatrix(table, packed, out * static_cast<std::int64_t>(parts.size()), in);
-  FL_TRY(pack_pieces(linear.weight, dtype, pieces_,
+  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, pieces_,
                      [&](std::int64_t row, std::int64_t count, std::byte* dst, int) -> Status {
                        while (count > 0) {  // a piece may reach over the end of a part
                          const std::int64_t part_row = row % out;
@@ -170,7 +170,7 @@ Result<Linear> WeightReader::projection(const KernelTable& table, std::int64_t d
   FL_TRY(read(tensor, 0, tensor.elements, dtype, stored.data()));
   Linear linear;
   linear.weight = PackedMatrix(table, packed, d, cv);
-  FL_TRY(pack_pieces(linear.weight, dtype, pieces_,
+  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, pieces_,
                      [&](std::int64_t row, std::int64_t count, std::byte* dst, int) -> Status {
                        transpose_values(dtype, dst, cv, stored.data() + row * size, d, cv, count);
                        return {};
@@ -191,7 +191,7 @@ Result<Linear> WeightReader::patch_linear(const KernelTable& table, std::string_
 
   Linear linear;
   linear.weight = PackedMatrix(table, packed, out, row_elements);
-  FL_TRY(pack_pieces(linear.weight, dtype, pieces_,
+  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, pieces_,
                      [&](std::int64_t first, std::int64_t count, std::byte* dst, int thread) -> Status {
                        std::byte* stored = rows[static_cast<std::size_t>(thread)].data();
                        for (std::int64_t row = first; row < first + count; ++row, dst += row_bytes) {
@@ -233,7 +233,7 @@ Result<Buffer<float>> WeightReader::tensor(std::string_view hf_name, std::initia
 std::vector<std::string> WeightReader::unused() const {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < used_.size(); ++i) {
-    const std::string& name = file_.tensors()[i].name;
+    const std::string& name = source_.tensors()[i].name;
     if (!used_[i] && !known_extra(name)) names.push_back(name);
   }
   return names;
@@ -257,25 +257,26 @@ DType WeightReader::packed_dtype(std::string_view hf_name, DType stored) const {
   return options_.choose_dtype ? options_.choose_dtype(hf_name, stored) : stored;
 }
 
-Error WeightReader::damaged(std::string message) const {
-  return {ErrorCode::model, std::move(message), file_.file().path()};
+Error WeightReader::damaged(const TensorInfo& info, const std::string& what) const {
+  return {ErrorCode::model, "tensor \"" + info.name + "\"" + what, source_.path_of(info)};
 }
 
 Result<WeightReader::Stored> WeightReader::expect(std::string_view hf_name, std::span<const std::int64_t> shape) {
   const std::string name = file_name(hf_name);
-  const TensorInfo* info = file_.find(name);
+  const TensorInfo* info = source_.find(name);
   if (info == nullptr) {
-    return damaged("tensor \"" + name + "\" is missing (the file holds " + std::to_string(used_.size()) +
-                   " others); is this Florence-2?");
+    return Error{ErrorCode::model,
+                 "tensor \"" + name + "\" is missing (the file holds " + std::to_string(used_.size()) +
+                     " others); is this Florence-2?",
+                 source_.path()};
   }
   const std::optional<DType> dtype = dtype_named(info->dtype);
-  if (!dtype) return damaged("tensor \"" + name + "\" has dtype " + info->dtype + "; supported: F32, F16, BF16");
+  if (!dtype) return damaged(*info, " has dtype " + info->dtype + "; supported: F32, F16, BF16");
   if (!std::ranges::equal(info->shape, shape)) {
-    return damaged("tensor \"" + name + "\" is " + shape_text(info->shape) + ", config.json implies " +
-                   shape_text(shape));
+    return damaged(*info, " is " + shape_text(info->shape) + ", config.json implies " + shape_text(shape));
   }
   const std::int64_t elements = info->bytes / static_cast<std::int64_t>(size_of(*dtype));
-  const auto index = static_cast<std::size_t>(info - file_.tensors().data());
+  const auto index = source_.index_of(*info);
   if (!used_[index]) parameters_ += elements;
   used_[index] = true;
   dtype_seen_[static_cast<std::size_t>(*dtype)] = true;
@@ -288,12 +289,11 @@ Status WeightReader::read(const Stored& tensor, std::int64_t first, std::int64_t
   const bool widen = dtype != tensor.dtype;
   // A value to be widened is read into the second half of the memory that it will fill.
   std::byte* stored = widen ? dst + count * stored_size : dst;
-  FL_TRY(file_.file().read(tensor.info->offset + first * stored_size,
-                           {stored, static_cast<std::size_t>(count * stored_size)}));
+  FL_TRY(source_.read(*tensor.info, first * stored_size, {stored, static_cast<std::size_t>(count * stored_size)}));
   if (options_.check_values) {
     if (const auto bad = find_not_finite(tensor.dtype, stored, count)) {
-      return damaged("tensor \"" + tensor.info->name + "\": " + (bad->nan ? "NaN" : "infinity") + " at element " +
-                     std::to_string(first + bad->index));
+      return damaged(*tensor.info, std::string(": ") + (bad->nan ? "NaN" : "infinity") + " at element " +
+                                       std::to_string(first + bad->index));
     }
   }
   if (widen) widen_in_place(reinterpret_cast<float*>(dst), tensor.dtype, count);
@@ -302,10 +302,9 @@ Status WeightReader::read(const Stored& tensor, std::int64_t first, std::int64_t
 
 Status WeightReader::read_floats(const Stored& tensor, float* dst) const {
   constexpr std::int64_t kPiece = kChunkBytes / static_cast<std::int64_t>(sizeof(float));
-  return parallel_pieces(static_cast<int>(pieces_.size()), tensor.elements, kPiece,
-                         [&](std::int64_t first, std::int64_t count, int) -> Status {
-                           return read(tensor, first, count, DType::f32, reinterpret_cast<std::byte*>(dst + first));
-                         });
+  return parallel_pieces(*pool_, tensor.elements, kPiece, [&](std::int64_t first, std::int64_t count, int) -> Status {
+    return read(tensor, first, count, DType::f32, reinterpret_cast<std::byte*>(dst + first));
+  });
 }
 
 Result<Buffer<float>> WeightReader::biases(std::span<const std::string> names, std::int64_t out) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,7 +15,8 @@
 #include "core/result.hpp"
 #include "kernels/convolution.hpp"
 #include "kernels/matmul.hpp"
-#include "weights/safetensors.hpp"
+#include "kernels/thread_pool.hpp"
+#include "weights/tensor_source.hpp"
 
 namespace florence2 {
 
@@ -31,9 +33,11 @@ class WeightReader {
     ChooseDType choose_dtype = {};  // none: weights keep the stored type
   };
 
-  /// Opens directory/model.safetensors. Errors as SafetensorsFile::open.
+  /// Opens the weights of a model folder: model.safetensors, pytorch_model.bin or shards of either. Errors as
+  /// TensorSource::open.
   static Result<WeightReader> open(const std::string& directory, const Options& options);
 
+  const std::string& path() const { return source_.path(); }  ///< the weights, or the index of the shards
   bool ms_layout() const { return ms_layout_; }
   /// Shape of a tensor, or empty when the file lacks it. `hf_name` as in all calls.
   std::span<const std::int64_t> shape_of(std::string_view hf_name) const;
@@ -72,10 +76,10 @@ class WeightReader {
     std::int64_t elements;
   };
 
-  WeightReader(SafetensorsFile file, const Options& options);
+  WeightReader(TensorSource source, const Options& options);
   std::string file_name(std::string_view hf_name) const;
   DType packed_dtype(std::string_view hf_name, DType stored) const;
-  Error damaged(std::string message) const;
+  Error damaged(const TensorInfo& info, const std::string& what) const;
   /// The tensor, marked used; errors name it, what was found and what was expected.
   Result<Stored> expect(std::string_view hf_name, std::span<const std::int64_t> shape);
   /// Elements [first, first + count) into dst as `dtype`, which is the stored one or f32.
@@ -85,12 +89,13 @@ class WeightReader {
   /// "<name>.bias" of several layers one after the other.
   Result<Buffer<float>> biases(std::span<const std::string> names, std::int64_t out);
 
-  SafetensorsFile file_;
+  TensorSource source_;
   Options options_;
   bool ms_layout_ = false;
   std::int64_t parameters_ = 0;
-  std::vector<bool> used_;                 // by index in file_.tensors()
-  std::vector<bool> dtype_seen_;           // by DType
+  std::vector<bool> used_;        // by index in source_.tensors()
+  std::vector<bool> dtype_seen_;  // by DType
+  std::unique_ptr<ThreadPool> pool_;
   std::vector<Buffer<std::byte>> pieces_;  // one a thread: what is being read and packed
 };
 

@@ -1,0 +1,76 @@
+// --draw: annotated pictures.
+#include <filesystem>
+#include <optional>
+#include <set>
+
+#include "tools/draw.hpp"
+#include "tools/output.hpp"
+#include "tools/picture_file.hpp"
+#include "tools/picture_outputs.hpp"
+#include "tools/svg.hpp"
+#include "tools/task_names.hpp"
+
+namespace florence2 {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_folder(const std::string& path) {
+  std::error_code ignored;
+  return path.ends_with('/') || fs::is_directory(path, ignored) || fs::path(path).extension().empty();
+}
+
+Result<std::string> encode(const std::string& name, const PictureFacts& picture, const Job& job, const Answer& answer) {
+  if (lower_extension(name) != ".svg") {
+    return encode_picture(name, view_of(draw_answer(picture.pixels, answer, job.region)));
+  }
+  const SceneOptions options{.region = job.region, .text_height = svg_text_height(picture.width, picture.height)};
+  FL_ASSIGN(const std::string address, data_address(picture.pixels));
+  return svg_document(make_scene(picture.width, picture.height, answer, options), address);
+}
+
+std::string job_name(const Job& job) { return job.task ? short_name(task_info(*job.task)) : "prompt"; }
+
+class DrawWriter : public AnswerWriter {
+ public:
+  explicit DrawWriter(DrawOptions options) : options_(std::move(options)), folder_(is_folder(options_.path)) {}
+
+  Status answer(const PictureFacts& picture, const Job& job, const TaskResult& result) override {
+    const std::string name = next_name(picture.input, job);
+    FL_ASSIGN(const std::string file, encode(name, picture, job, result.answer));
+    std::error_code failure;
+    if (folder_) fs::create_directories(fs::path(name).parent_path(), failure);
+    return write_file(name, file);
+  }
+
+  Status finish() override { return {}; }
+
+ private:
+  std::string next_name(const Input& picture, const Job& job) {
+    const fs::path place(picture.place), path(options_.path);
+    std::string stem = (path.parent_path() / path.stem()).string();
+    if (folder_) stem = (path / place.parent_path() / place.stem()).string();
+    if (!folder_ && options_.several_pictures) stem += "-" + place.stem().string();
+    if (options_.several_jobs) stem += "-" + job_name(job);
+    std::string name = stem;
+    for (int number = 2; !used_.insert(name).second; ++number) name = stem + "-" + std::to_string(number);
+    return name + (folder_ ? ".png" : path.extension().string());
+  }
+
+  DrawOptions options_;
+  bool folder_;
+  std::set<std::string> used_;
+};
+
+}  // namespace
+
+Writer draw_writer(const DrawOptions& options) { return std::make_unique<DrawWriter>(options); }
+
+Status check_draw_path(const std::string& path) {
+  const std::string extension = lower_extension(path);
+  const bool named = fs::path(path).stem() != "" && (is_picture_name(path) || extension == ".svg");
+  if (named || (!path.empty() && is_folder(path))) return {};
+  return Error{ErrorCode::argument, "must end in .png, .jpg or .svg, or be a folder, found \"" + path + "\"", {}};
+}
+
+}  // namespace florence2

@@ -1,0 +1,40 @@
+// A folder of output files, most of which belong to one picture.
+#pragma once
+
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "core/result.hpp"
+#include "tools/inputs.hpp"
+
+namespace florence2 {
+
+class OutputFolder {
+ public:
+  /// Made when it is missing. Empty: files go beside their pictures, and unless `overwrite` those that are there
+  /// already are errors. Error cannot_create.
+  static Result<OutputFolder> open(const std::string& path, bool overwrite = false);
+
+  /// The name of a picture's files without ending, as "holiday/photo", with a number behind it where another picture
+  /// has it. A new one at each call.
+  std::string claim(const Input& picture);
+
+  /// Writes the file `name` (from claim(), with an ending) at once, and makes the folders that it lies in. Errors as
+  /// write_file().
+  Status write(std::string_view name, std::string_view bytes) const;
+
+  /// Where `name` lies.
+  std::string path(std::string_view name) const;
+  /// The path of `picture` from there.
+  std::string path_to_picture(std::string_view name, const std::string& picture) const;
+
+ private:
+  OutputFolder(std::string path, bool overwrite) : path_(std::move(path)), overwrite_(overwrite) {}
+
+  std::string path_;
+  bool overwrite_;
+  std::set<std::string> used_;
+};
+
+}  // namespace florence2

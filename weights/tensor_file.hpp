@@ -1,0 +1,31 @@
+// What every format of weights comes down to: a file, and where in it the bytes of each tensor lie.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/buffer.hpp"
+#include "core/file.hpp"
+
+namespace florence2 {
+
+struct TensorInfo {
+  std::string name;
+  std::string dtype;                // as safetensors names it: "F16", "I64", …
+  std::vector<std::int64_t> shape;  // rank <= 8, row-major
+  std::int64_t offset = 0;          // in the file
+  std::int64_t bytes = 0;
+  /// The values themselves, where the file holds them in another order; then offset means nothing.
+  std::shared_ptr<const Buffer<std::byte>> values = nullptr;
+};
+
+/// Nothing is mapped, so a file that shrinks meanwhile is a read error, never a signal.
+struct TensorFile {
+  File file;
+  std::vector<TensorInfo> tensors;
+};
+
+}  // namespace florence2
