@@ -60,10 +60,10 @@ struct GemmBlockBf16 {
   std::int64_t c_stride;
   const std::uint16_t* a;  // rows that round_row made
   std::int64_t a_stride;
-  const std::uint16_t* panel;  // [k / 2][nr][2]
-  std::int64_t m, n, k;        // k is a multiple of depth_bytes / 2
-  const GemmEpilogue* epilogue;
-  const void* next;  // as in GemmBlock
+  const std::uint16_t* panel;    // [k / 2][nr][2]
+  std::int64_t m, n, k;          // k is a multiple of depth_bytes / 2
+  const GemmEpilogue* epilogue;  // never nullptr
+  const void* next;              // as in GemmBlock
   std::int64_t next_bytes;
 };
 

@@ -89,7 +89,7 @@ Result<Weights> read_all(WeightReader& reader, Config& config, const KernelTable
 Result<Weights> load_weights(const std::string& directory, Config& config, const KernelTable& table,
                              const PrecisionPlan& precision, const ModelOptions& options, ModelInfo& info) {
   const int threads = options.threads > 0 ? options.threads : default_threads();
-  const auto choose = [&](std::string_view name, DType stored) { return precision.weight_dtype(name, stored); };
+  const auto choose = [&](std::string_view name, DType stored) { return precision.weight_type(name, stored, table); };
   FL_ASSIGN(auto reader, WeightReader::open(directory, {threads, options.check_weights, choose}));
   auto weights = read_all(reader, config, table, info);
   if (!weights) {

@@ -170,9 +170,10 @@ TestNorm::TestNorm(Random& random, std::int64_t channels) {
   norm.beta = buffer_of(beta);
 }
 
-TestAttention::TestAttention(const KernelTable& table, Random& random, std::int64_t channels, int heads, DType dtype) {
+TestAttention::TestAttention(const KernelTable& table, Random& random, std::int64_t channels, int heads,
+                             WeightType type) {
   TestNorm norm(random, channels);
-  TestLinear qkv(table, random, channels, 3 * channels, dtype), proj(table, random, channels, channels, dtype);
+  TestLinear qkv(table, random, channels, 3 * channels, type), proj(table, random, channels, channels, type);
   weights = {std::move(norm.norm), std::move(qkv.linear), std::move(proj.linear), heads};
   expected = {norm.expected, qkv.affine, proj.affine, heads};
 }

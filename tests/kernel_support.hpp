@@ -76,7 +76,8 @@ struct TestAttention {
   AttentionWeights weights;
   reference::AttentionWeights expected;
 
-  TestAttention(const KernelTable& table, Random& random, std::int64_t channels, int heads, DType dtype = DType::f32);
+  TestAttention(const KernelTable& table, Random& random, std::int64_t channels, int heads,
+                WeightType type = DType::f32);
 };
 
 /// The bits of `value` rounded to f16 or bf16 (nearest even).

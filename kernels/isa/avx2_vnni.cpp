@@ -1,4 +1,5 @@
-// Kernel table "avx2_vnni": "avx2" with dot products of bytes (AVX-VNNI). See docs/kernels.md for the rules of this folder.
+// Kernel table "avx2_vnni": "avx2" with dot products of bytes (AVX-VNNI). See docs/kernels.md for the rules of this
+// folder.
 #include <immintrin.h>
 
 #include <cstdint>
