@@ -42,7 +42,7 @@ void matmul_serial(const KernelTable& table, float* scratch, View<float> dst, Vi
   FL_DCHECK(a.cols == linear.in() && dst.cols == linear.out() && a.rows == dst.rows);
   FL_DCHECK(linear.weight.nr() == table.nr);
   const Product product = {table, scratch, dst, a, linear, options};
-  const std::int64_t blocks = ceil_div(a.rows, block_rows(table, linear.weight));
+  const std::int64_t blocks = ceil_div(a.rows, block_rows(linear.weight));
   const std::int64_t rows = piece(a.rows, blocks, tile_rows(table, linear.weight));
   for (std::int64_t row = 0; row < a.rows; row += rows) {
     multiply(product, row, std::min(rows, a.rows - row), 0, linear.weight.panels());
@@ -57,7 +57,7 @@ void matmul(Context& context, View<float> dst, View<const float> a, const Linear
   const std::int64_t panels = linear.weight.panels();
   const int threads = context.threads();
   // Enough rows are shared out by rows, fewer by panels.
-  const std::int64_t fitting = block_rows(context.table(), linear.weight);
+  const std::int64_t fitting = block_rows(linear.weight);
   const bool by_rows = a.rows >= threads * fitting / 2;
   const std::int64_t row_parts = ceil_div(ceil_div(a.rows, fitting), by_rows ? threads : 1) * (by_rows ? threads : 1);
   const std::int64_t rows = piece(a.rows, row_parts, tile_rows(context.table(), linear.weight));

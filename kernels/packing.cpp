@@ -1,49 +1,23 @@
 #include "kernels/packing.hpp"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <vector>
 
 #include "core/check.hpp"
 #include "kernels/panels.hpp"
 
 namespace florence2 {
-namespace {
-
-/// q[k] = round(src[k] / scale) to nearest even, with the largest magnitude at 127; returns the scale. A column that is
-/// not finite gets NaN as its scale.
-float quantize(std::int8_t* q, std::int32_t* sum, const float* src, std::int64_t k) {
-  // Added to a float of magnitude below 2^22 it leaves the nearest integer in the low bits of the sum.
-  constexpr float kRounding = 0x1.8p23f;
-  float largest = 0, poison = 0;
-  for (std::int64_t i = 0; i < k; ++i) {
-    largest = std::max(largest, std::abs(src[i]));
-    poison += src[i] * 0.0f;
-  }
-  const float inverse = largest > 0 && poison == 0 ? 127.0f / largest : 0.0f;
-  std::int32_t total = 0;
-  for (std::int64_t i = 0; i < k; ++i) {
-    const float shifted = (poison == 0 ? src[i] : 0.0f) * inverse + kRounding;
-    const std::int32_t value = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kRounding);
-    q[i] = static_cast<std::int8_t>(value);
-    total += value;
-  }
-  *sum = total;
-  return largest / 127.0f + poison;
-}
-
-}  // namespace
 
 PackedMatrix::PackedMatrix(const KernelTable& table, WeightType type, std::int64_t n, std::int64_t k)
     : n_(n), k_(k), depth_(k), nr_(table.nr), dtype_(type.dtype) {
   FL_DCHECK(!type.paired || (dtype_ == DType::bf16 && table.gemm_f32_bf16_bf16p != nullptr));
   if (dtype_ == DType::s8 || type.paired) {
-    group_ = type.paired ? 2 : table.group;
-    const std::int64_t unit = table.depth_bytes / (type.paired ? 2 : table.activation_bytes);
+    group_ = type.paired ? 2 : 4;
+    const std::int64_t unit = table.depth_unit / static_cast<std::int64_t>(size_of(dtype_));
     depth_ = (k + unit - 1) / unit * unit;
   }
   if (dtype_ == DType::s8) {
+    quantize_column_ = table.quantize_column;
     scales_ = Buffer<float>(panels() * nr_);
     sums_ = Buffer<std::int32_t>(panels() * nr_);
   }
@@ -67,24 +41,18 @@ void PackedMatrix::pack_rows(std::int64_t first_n, std::int64_t count, const voi
   }
 }
 
-/// Packs rows[count][depth]. Groups of k lie together, so a panel of groups is an ordinary panel of elements of a
-/// group's size, 2 or 4 bytes.
+/// Packs rows[count][depth]. Groups of k lie together and are 32 bits large, so a panel of groups is an ordinary panel
+/// of 32-bit elements.
 void PackedMatrix::pack_groups(std::int64_t first_n, std::int64_t count, const void* rows) {
-  const auto size = static_cast<std::int64_t>(size_of(dtype_));
-  std::byte* dst = storage_.data() + first_n * depth_ * size;
-  const std::int64_t groups = depth_ / group_;
-  if (group_ * size == 2) {
-    pack_panels(reinterpret_cast<std::uint16_t*>(dst), {static_cast<const std::uint16_t*>(rows), count, groups}, nr_);
-  } else {
-    pack_panels(reinterpret_cast<float*>(dst), {static_cast<const float*>(rows), count, groups}, nr_);
-  }
+  std::byte* dst = storage_.data() + first_n * depth_ * static_cast<std::int64_t>(size_of(dtype_));
+  pack_panels(reinterpret_cast<float*>(dst), {static_cast<const float*>(rows), count, depth_ / group_}, nr_);
 }
 
 void PackedMatrix::pack_quantized(std::int64_t first_n, std::int64_t count, const float* src) {
   std::vector<std::int8_t> rows(static_cast<std::size_t>(count * depth_));
   for (std::int64_t r = 0; r < count; ++r) {
     const std::int64_t n = first_n + r;
-    scales_[n] = quantize(rows.data() + r * depth_, &sums_[n], src + r * k_, k_);
+    quantize_column_(rows.data() + r * depth_, &scales_[n], &sums_[n], src + r * k_, k_);
   }
   pack_groups(first_n, count, rows.data());
   if (first_n + count == n_) {

@@ -20,9 +20,12 @@ struct WeightType {
 };
 
 /// B[k, n] as ceil(n / nr) panels; columns beyond n are zero. A panel is [k][nr] floats, f32 or half precision: half
-/// precision is widened (exactly) when it is used. A panel of 8-bit integers, and one of paired bf16 (group = 2), is
-/// [depth / group][nr][group], where depth is k rounded up to whole depth_bytes of the table; what is beyond k is zero.
-/// Each column of 8-bit integers has a scale: B[k, n] = scale[n] * q[k, n], |q| <= 127.
+/// precision is widened (exactly) when it is used. A panel of 8-bit integers is [depth / 4][nr][4], where depth
+/// is k rounded up to the table's depth_unit, and each column has a scale: B[k, n] = scale[n] * q[k, n], |q| <= 127.
+/// Tables with a quad_limit add four products in 16 bits: of each eight values of k the first two of both halves, and
+/// the last two. There the scale is so large that q's of one sign in such a quad add up to quad_limit at most.
+/// A panel of paired bf16 is [depth / 2][nr][2], where 2 depth bytes are 2 k rounded up to the table's depth_unit; all
+/// beyond k is zero.
 /// The layout belongs to the table it was packed for.
 class PackedMatrix {
  public:
@@ -42,7 +45,7 @@ class PackedMatrix {
   /// Rows of a panel: k, or more where rows lie in groups.
   std::int64_t depth() const { return depth_; }
 
-  /// First element of panel p, optionally from row k0 of it (a multiple of the group).
+  /// First element of panel p, optionally from row k0 of it (a multiple of 4 or 2 where rows lie in groups).
   const std::byte* panel(std::int64_t p, std::int64_t k0 = 0) const {
     return storage_.data() + (p * depth_ + k0) * nr_ * static_cast<std::int64_t>(size_of(dtype_));
   }
@@ -61,8 +64,8 @@ class PackedMatrix {
   /// Not for 8-bit matrices.
   void pack_rows(std::int64_t first_n, std::int64_t count, const void* src);
 
-  /// The same from f32, converted to this matrix's dtype: bf16 to the nearest, 8-bit with the largest magnitude of each
-  /// column at 127. Not for f16.
+  /// The same from f32, converted to this matrix's dtype: bf16 to the nearest, 8-bit with the smallest scale that the
+  /// limits allow. Not for f16.
   void pack_floats(std::int64_t first_n, std::int64_t count, const float* src);
 
   /// Column n of B (row n of the [out, in] weight) as f32: dst[k].
@@ -79,7 +82,8 @@ class PackedMatrix {
   std::int64_t k_ = 0;
   std::int64_t depth_ = 0;
   int nr_ = 1;
-  int group_ = 1;
+  int group_ = 1;  // values of k side by side in a panel
+  decltype(KernelTable::quantize_column) quantize_column_ = nullptr;
   DType dtype_ = DType::f32;
 };
 

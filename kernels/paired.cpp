@@ -20,12 +20,12 @@ void interleave(std::uint16_t* dst, const std::uint16_t* low, const std::uint16_
 }  // namespace
 
 std::int64_t paired_depth(const KernelTable& table, std::int64_t k) {
-  const std::int64_t unit = table.depth_bytes / 2;
+  const std::int64_t unit = table.depth_unit / 2;
   return ceil_div(k, unit) * unit;
 }
 
 std::int64_t paired_stride(const KernelTable& table, std::int64_t k) {
-  return converted_stride(paired_depth(table, k), 2) / 2;
+  return converted_stride(2 * paired_depth(table, k)) / 2;
 }
 
 std::int64_t paired_elements(const KernelTable& table, std::int64_t n, std::int64_t k) {

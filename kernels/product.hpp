@@ -25,8 +25,8 @@ inline std::int64_t piece(std::int64_t total, std::int64_t parts, std::int64_t u
 inline std::int64_t block_rows(std::int64_t row_bytes) {
   return std::clamp(kBlockBytes / row_bytes, std::int64_t{48}, kBlockRows);
 }
-inline std::int64_t block_rows(const KernelTable& table, const PackedMatrix& weight) {
-  const int bytes = weight.dtype() == DType::s8 ? table.activation_bytes : weight.paired() ? 2 : 4;
+inline std::int64_t block_rows(const PackedMatrix& weight) {
+  const int bytes = weight.dtype() == DType::s8 ? 1 : weight.paired() ? 2 : 4;
   return block_rows(weight.k() * bytes);
 }
 
@@ -36,8 +36,8 @@ inline int tile_rows(const KernelTable& table, const PackedMatrix& weight) {
 }
 
 /// Bytes between converted rows of A: whole cache lines and tiles, and not a multiple of a page, as in padded_stride.
-inline std::int64_t converted_stride(std::int64_t depth, std::int64_t element_bytes) {
-  return (ceil_div(depth * element_bytes, std::int64_t{64}) + 1) * 64;
+inline std::int64_t converted_stride(std::int64_t row_bytes) {
+  return (ceil_div(row_bytes, std::int64_t{64}) + 1) * 64;
 }
 
 /// What one panel's products need besides the position of the block.

@@ -1,6 +1,5 @@
 // Products with 8-bit weights. A block of rows is quantised once, each row with a scale and a zero point of its own,
-// and then multiplied with one panel after the other: a panel's [depth][nr] bytes fit L1 or nearly, so k is not cut
-// here.
+// and then multiplied with one panel after the other: a panel's [depth][nr] bytes fit L1 or nearly, so k is not cut.
 #include "kernels/product.hpp"
 
 namespace florence2 {
@@ -8,12 +7,12 @@ namespace {
 
 /// The quantised rows of a block, in scratch: [rows][stride] bytes, then their scales and zero points.
 struct QuantizedRows {
-  std::byte* rows;
+  std::uint8_t* rows;
   float* scale;
   std::int32_t* zero;
 
   QuantizedRows(float* scratch, std::int64_t count, std::int64_t stride)
-      : rows(reinterpret_cast<std::byte*>(scratch)),
+      : rows(reinterpret_cast<std::uint8_t*>(scratch)),
         scale(scratch + count * stride / std::int64_t{sizeof(float)}),
         zero(reinterpret_cast<std::int32_t*>(scale + count)) {}
 
@@ -25,14 +24,13 @@ struct QuantizedRows {
 }  // namespace
 
 std::int64_t multiply_8bit_scratch(const KernelTable& table, std::int64_t depth) {
-  return QuantizedRows::floats(block_rows(depth * table.activation_bytes) + table.tile_rows,
-                               converted_stride(depth, table.activation_bytes));
+  return QuantizedRows::floats(block_rows(depth) + table.tile_rows, converted_stride(depth));
 }
 
 void multiply_8bit(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
                    std::int64_t panel_end) {
   const PackedMatrix& weight = p.linear.weight;
-  const std::int64_t stride = converted_stride(weight.depth(), p.table.activation_bytes);
+  const std::int64_t stride = converted_stride(weight.depth());
   const QuantizedRows q(p.scratch, rows, stride);
   for (std::int64_t r = 0; r < rows; ++r) {
     p.table.quantize_row(q.rows + r * stride, q.scale + r, q.zero + r, p.a.row(row + r), weight.k());
@@ -44,7 +42,7 @@ void multiply_8bit(const Product& p, std::int64_t row, std::int64_t rows, std::i
     block.c = p.dst.row(row) + n;
     block.c_stride = p.dst.stride;
     block.a = q.rows;
-    block.a_stride = stride / p.table.activation_bytes;
+    block.a_stride = stride;
     block.row_scale = q.scale;
     block.row_zero = q.zero;
     block.panel = reinterpret_cast<const std::int8_t*>(weight.panel(panel));

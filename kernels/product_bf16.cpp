@@ -7,13 +7,13 @@ namespace florence2 {
 std::int64_t multiply_bf16_scratch(const KernelTable& table, std::int64_t depth) {
   if (table.gemm_f32_bf16_bf16p == nullptr) return 0;
   const std::int64_t rows = block_rows(2 * depth) + table.tile_rows;
-  return rows * converted_stride(depth, 2) / std::int64_t{sizeof(float)};
+  return rows * converted_stride(2 * depth) / std::int64_t{sizeof(float)};
 }
 
 void multiply_bf16(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
                    std::int64_t panel_end) {
   const PackedMatrix& weight = p.linear.weight;
-  const std::int64_t stride = converted_stride(weight.depth(), 2) / 2;
+  const std::int64_t stride = converted_stride(2 * weight.depth()) / 2;
   auto* const rounded = reinterpret_cast<std::uint16_t*>(p.scratch);
   for (std::int64_t r = 0; r < rows; ++r) p.table.round_row(rounded + r * stride, p.a.row(row + r), weight.k());
   for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {

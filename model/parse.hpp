@@ -38,7 +38,7 @@ struct DecodedText {
 };
 
 /// parse_by_rules plus scores of every item: exp of the mean log-probability of the tokens that make up its location
-/// tags, as the reference defines it. `tokens` covers the text in order. Both begin with the start token "</s>", whose
+/// tags, as the reference defines it, and of those of its label. `tokens` covers the text in order. Both begin with the start token "</s>", whose
 /// log_prob does not count, or with the first generated token. `task`: whose answer it is, if that of a task in the
 /// table.
 ///

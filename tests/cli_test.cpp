@@ -279,7 +279,7 @@ TEST_CASE("JSON of a run holds what the contract names, in its order") {
   REQUIRE(items.size() == labels.size());
   REQUIRE(items.size() == 3);  // a sign, a hexagon and a heart
   for (std::size_t i = 0; i < items.size(); ++i) {
-    CHECK(keys_of(items[i]) == Words{"label", "box", "score"});
+    CHECK(keys_of(items[i]) == Words{"label", "box", "score", "label_score"});
     CHECK(test::text_of(test::at(items[i], "label")) == test::text_of(labels[i]));
     CHECK(test::at(items[i], "box").array()->size() == 4);
     const double score = test::number_of(test::at(items[i], "score"));

@@ -22,14 +22,14 @@ using reference::Matrix;
 const WeightType kPaired(DType::bf16, true);
 
 std::int64_t padded_depth(const KernelTable& table, std::int64_t k) {
-  const std::int64_t unit = table.depth_bytes / 2;
+  const std::int64_t unit = table.depth_unit / 2;
   return (k + unit - 1) / unit * unit;
 }
 
 TEST_CASE("a table multiplies bf16 by bf16, here or emulated", "[kernels]") {
   if (tables_bf16().empty()) WARN("no AMX, and no SIMDe or no AVX2 to emulate it: nothing is tested here");
   for (const KernelTable* table : tables_bf16()) {
-    CHECK((table->round_row != nullptr && table->depth_bytes % 4 == 0 && table->depth_bytes > 0));
+    CHECK((table->round_row != nullptr && table->depth_unit % 4 == 0 && table->depth_unit > 0));
   }
 }
 

@@ -102,7 +102,7 @@ TEST_CASE("unpack_column gives back a row of the weight, widened", "[kernels]") 
 
 TEST_CASE("paired bf16 lies in pairs of rows, as deep as the table's unit", "[kernels]") {
   KernelTable table = table_of(16);
-  table.depth_bytes = 64;
+  table.depth_unit = 64;
   table.gemm_f32_bf16_bf16p = [](const GemmBlockBf16&) {};
   test::Random random(6);
   for (const std::int64_t n : {1, 16, 37}) {

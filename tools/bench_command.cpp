@@ -12,7 +12,7 @@
 #include "tools/message.hpp"
 #include "tools/output.hpp"
 #include "tools/progress.hpp"
-#include "tools/stopwatch.hpp"
+#include "core/stopwatch.hpp"
 
 namespace florence2 {
 namespace {

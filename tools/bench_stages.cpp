@@ -7,7 +7,7 @@
 #include "model/engine.hpp"
 #include "model/generate.hpp"
 #include "model/image.hpp"
-#include "tools/stopwatch.hpp"
+#include "core/stopwatch.hpp"
 
 namespace florence2 {
 namespace {

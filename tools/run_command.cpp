@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "core/stopwatch.hpp"
 #include "tools/answer_writer.hpp"
 #include "tools/commands.hpp"
 #include "tools/inputs.hpp"
@@ -13,7 +14,6 @@
 #include "tools/progress.hpp"
 #include "tools/run_settings.hpp"
 #include "tools/stage_totals.hpp"
-#include "tools/stopwatch.hpp"
 
 namespace florence2 {
 namespace {
