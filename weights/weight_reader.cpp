@@ -51,7 +51,7 @@ Status parallel_pieces(ThreadPool& pool, std::int64_t total, std::int64_t piece,
 }
 
 /// The type in which rows are read that a matrix of type `packed` shall hold: as stored, or f32 to be converted.
-DType read_dtype(DType packed, DType stored) { return packed == stored ? stored : DType::f32; }
+DType read_dtype(WeightType packed, DType stored) { return packed.dtype == stored ? stored : DType::f32; }
 
 /// Packs a matrix whose rows fill(first, count, dst, thread) provides in `dtype`: the matrix's own, or f32. `scales`
 /// are those of 8-bit rows.
@@ -147,7 +147,8 @@ Result<Linear> WeightReader::linears(const KernelTable& table, std::span<const s
   const DType first_dtype = parts[0].dtype;
   const bool same = std::all_of(parts.begin(), parts.end(), [&](const Stored& p) { return p.dtype == first_dtype; });
   const DType stored = same ? first_dtype : DType::f32;
-  const DType packed = packed_dtype(names[0], stored), dtype = read_dtype(packed, stored);
+  const WeightType packed = packed_type(names[0], stored);
+  const DType dtype = read_dtype(packed, stored);
   FL_ASSIGN(const Buffer<float> scales, scales_of(names, table, stored, out));
 
   Linear linear;
@@ -174,7 +175,8 @@ Result<Linear> WeightReader::projection(const KernelTable& table, std::int64_t d
   const std::string name = "model.multi_modal_projector.image_projection";
   if (!ms_layout_) return linear(table, name, d, cv, false);
   FL_ASSIGN(const Stored tensor, expect(name + ".weight", std::array{cv, d}));
-  const DType packed = packed_dtype(name, tensor.dtype), dtype = read_dtype(packed, tensor.dtype);
+  const WeightType packed = packed_type(name, tensor.dtype);
+  const DType dtype = read_dtype(packed, tensor.dtype);
   const auto size = static_cast<std::int64_t>(size_of(dtype));
   Buffer<std::byte> stored(tensor.elements * size);  // its rows are our columns: all are needed for each piece
   FL_TRY(read(tensor, 0, tensor.elements, dtype, stored.data()));
@@ -196,7 +198,8 @@ Result<Linear> WeightReader::patch_linear(const KernelTable& table, std::string_
   // Our own files hold quantised patches as the linear layer that they are.
   if (shape_of(names[0] + ".weight").size() == 2) return linears(table, names, out, row_elements, true);
   FL_ASSIGN(const Stored tensor, expect(names[0] + ".weight", std::array<std::int64_t, 4>{out, in, kernel, kernel}));
-  const DType packed = packed_dtype(names[0], tensor.dtype), dtype = read_dtype(packed, tensor.dtype);
+  const WeightType packed = packed_type(names[0], tensor.dtype);
+  const DType dtype = read_dtype(packed, tensor.dtype);
   const std::int64_t row_bytes = row_elements * static_cast<std::int64_t>(size_of(dtype));
   std::vector<Buffer<std::byte>> rows(pieces_.size());  // one stored row a thread
   for (Buffer<std::byte>& row : rows) row.ensure(row_bytes);
@@ -276,9 +279,9 @@ std::string WeightReader::file_name(std::string_view hf_name) const {
   return ms_layout_ ? ms_name(hf_name) : std::string(hf_name);
 }
 
-DType WeightReader::packed_dtype(std::string_view hf_name, DType stored) const {
+WeightType WeightReader::packed_type(std::string_view hf_name, DType stored) const {
   if (stored == DType::s8) return stored;
-  return options_.choose_dtype ? options_.choose_dtype(hf_name, stored) : stored;
+  return options_.choose_type ? options_.choose_type(hf_name, stored) : stored;
 }
 
 Result<Buffer<float>> WeightReader::scales_of(std::span<const std::string> names, const KernelTable& table,
