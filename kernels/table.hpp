@@ -71,6 +71,9 @@ struct KernelTable {
   // dst[i] = round(src[i] / scale) + zero in [0, top_level], where scale = (max - min) / top_level of the row and 0,
   // and zeros from k up to a multiple of depth_unit. The scale is NaN where src is not finite.
   void (*quantize_row)(std::uint8_t* dst, float* scale, std::int32_t* zero, const float* src, std::int64_t k);
+  // dst[i] = round(src[i] / scale), |dst| <= 127, with the smallest scale that quad_limit allows, and zeros from k up
+  // to a multiple of depth_unit; their sum. The scale is NaN where src is not finite.
+  void (*quantize_column)(std::int8_t* dst, float* scale, std::int32_t* sum, const float* src, std::int64_t k);
   void (*gemm_f32_u8_s8p)(const GemmBlock8& block);
   // dst[i] = src[i] widened; exact.
   void (*widen_f16)(float* dst, const std::uint16_t* src, std::int64_t n);

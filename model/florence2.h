@@ -361,7 +361,7 @@ FLORENCE2_API fl2_status fl2_result_describe(const fl2_result* result, fl2_resul
 FLORENCE2_API fl2_status fl2_parse_answer(int task, const char* text, int width, int height, int compat,
                                           fl2_result** result);
 /* The same for a free prompt's answer. */
-FLORENCE2_API fl2_status fl2_parse_prompt_answer(int kind, const char* text, int width, int height, fl2_compat compat,
+FLORENCE2_API fl2_status fl2_parse_prompt_answer(int kind, const char* text, int width, int height, int compat,
                                                  fl2_result** result);
 /* Prompt of a task with its input (text or location tokens; NULL: none). fl2_string_free frees it. */
 FLORENCE2_API fl2_status fl2_build_prompt(int task, const char* input, int compat, char** prompt);

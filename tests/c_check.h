@@ -17,21 +17,21 @@ static int checks;
   } while (0)
 #define CHECK_TEXT(actual, expected) check_text((actual), (expected), __FILE__, __LINE__)
 
-static void check(int holds, const char* condition, const char* file, int line) {
+static inline void check(int holds, const char* condition, const char* file, int line) {
   ++checks;
   if (holds) return;
   ++failures;
-  printf("%s:%d: failed: %s\n", file, line, condition);
+  fprintf(stderr, "%s:%d: failed: %s\n", file, line, condition);
 }
 
-static void check_text(const char* actual, const char* expected, const char* file, int line) {
+static inline void check_text(const char* actual, const char* expected, const char* file, int line) {
   ++checks;
   if (strcmp(actual, expected) == 0) return;
   ++failures;
-  printf("%s:%d: found \"%s\", expected \"%s\"\n", file, line, actual, expected);
+  fprintf(stderr, "%s:%d: found \"%s\", expected \"%s\"\n", file, line, actual, expected);
 }
 
-static int report(void) {
+static inline int report(void) {
   printf("%d of %d checks failed\n", failures, checks);
   return failures != 0 || checks == 0;
 }

@@ -218,13 +218,14 @@ float expected_scale(const KernelTable& table, const float* row, std::int64_t k)
   for (std::int64_t i = 0; i < k; ++i) largest = std::max(largest, std::abs(row[i]));
   for (std::int64_t i = 0; i < k; i += 8) {
     for (const auto& quad : {std::array{0, 1, 4, 5}, std::array{2, 3, 6, 7}}) {
-      float above = 0, below = 0;
-      for (const int j : quad) {
-        if (i + j >= k) continue;
-        above += std::max(row[i + j], 0.0f);
-        below += std::max(-row[i + j], 0.0f);
+      float above[4], below[4];
+      for (std::size_t j = 0; j < 4; ++j) {
+        const float value = i + quad[j] < k ? row[i + quad[j]] : 0.0f;
+        above[j] = std::max(value, 0.0f);
+        below[j] = std::max(-value, 0.0f);
       }
-      quad_sum = std::max({quad_sum, above, below});
+      const auto sum = [](const float(&x)[4]) { return (x[0] + x[1]) + (x[2] + x[3]); };
+      quad_sum = std::max({quad_sum, sum(above), sum(below)});
     }
   }
   if (table.quad_limit == 0) return largest / 127;

@@ -42,9 +42,10 @@ inline I32 to_integer(F32 a) { return {_mm512_cvtps_epi32(a.v)}; }  // to neares
 inline I32 subtract_product(I32 acc, std::int32_t zero, const std::int32_t* sums) {
   return {_mm512_sub_epi32(acc.v, _mm512_mullo_epi32(_mm512_set1_epi32(zero), _mm512_loadu_si512(sums)))};
 }
-inline void store_bytes(std::uint8_t* dst, I32 q) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm512_cvtepi32_epi8(q.v));
-}
+inline I32 add(I32 a, I32 b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline std::int32_t sum_of(I32 a) { return _mm512_reduce_add_epi32(a.v); }
+/// The low byte of each lane.
+inline void store_bytes(void* dst, I32 q) { _mm_storeu_si128(static_cast<__m128i*>(dst), _mm512_cvtepi32_epi8(q.v)); }
 
 struct Bytes {
   __m512i v;
@@ -72,9 +73,17 @@ inline I32 subtract_product(I32 acc, std::int32_t zero, const std::int32_t* sums
   const __m256i columns = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums));
   return {_mm256_sub_epi32(acc.v, _mm256_mullo_epi32(_mm256_set1_epi32(zero), columns))};
 }
-inline void store_bytes(std::uint8_t* dst, I32 q) {
-  const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(q.v), _mm256_extracti128_si256(q.v, 1));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(dst), _mm_packus_epi16(words, words));
+inline I32 add(I32 a, I32 b) { return {_mm256_add_epi32(a.v, b.v)}; }
+inline std::int32_t sum_of(I32 a) {
+  __m128i x = _mm_add_epi32(_mm256_castsi256_si128(a.v), _mm256_extracti128_si256(a.v, 1));
+  x = _mm_add_epi32(x, _mm_shuffle_epi32(x, 0x4E));
+  return _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0xB1)));
+}
+/// The low byte of each lane.
+inline void store_bytes(void* dst, I32 q) {
+  const __m256i low = _mm256_and_si256(q.v, _mm256_set1_epi32(0xFF));
+  const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+  _mm_storel_epi64(static_cast<__m128i*>(dst), _mm_packus_epi16(words, words));
 }
 
 struct Bytes {
@@ -110,8 +119,14 @@ inline I32 subtract_product(I32 acc, std::int32_t zero, const std::int32_t* sums
   for (int i = 0; i < 4; ++i) acc.v[i] -= zero * sums[i];
   return acc;
 }
-inline void store_bytes(std::uint8_t* dst, I32 q) {
-  for (int i = 0; i < 4; ++i) dst[i] = static_cast<std::uint8_t>(q.v[i]);
+inline I32 add(I32 a, I32 b) {
+  for (int i = 0; i < 4; ++i) a.v[i] += b.v[i];
+  return a;
+}
+inline std::int32_t sum_of(I32 a) { return a.v[0] + a.v[1] + a.v[2] + a.v[3]; }
+/// The low byte of each lane.
+inline void store_bytes(void* dst, I32 q) {
+  for (int i = 0; i < 4; ++i) static_cast<std::uint8_t*>(dst)[i] = static_cast<std::uint8_t>(q.v[i]);
 }
 
 struct Bytes {

@@ -1,37 +1,5 @@
-// The 8-bit matrix product: rows are quantised as they come, weights were when they were packed. The register tile is
-// that of gemm-inl.hpp with exact int32 sums, which become floats in the epilogue.
-
-/// dst = quantised src[0, k), and zeros up to a multiple of kDepthUnit.
-/// The range includes 0, so that 0 is exact: q = round(x / scale) + zero, scale = (max - min) / kTopLevel.
-void quantize_row(std::uint8_t* dst, float* scale, std::int32_t* zero, const float* src, std::int64_t k) {
-  const F32 none = set1(0.0f);
-  F32 low = none, high = none, poison = none;  // poison: 0, or NaN when any element is not finite
-  const auto include = [&](F32 x) {
-    low = min(x, low);
-    high = max(x, high);
-    poison = fma(x, none, poison);
-  };
-  std::int64_t i = 0;
-  for (; i + F32::kLanes <= k; i += F32::kLanes) include(load(src + i));
-  if (i < k) include(load_partial(src + i, k - i));
-  const float least = -reduce_max(none - low), most = reduce_max(high), bad = reduce_add(poison);
-  const float step = (most - least) / static_cast<float>(kTopLevel);
-  const float inverse = step > 0 ? 1.0f / step : 0.0f;
-  *scale = step + bad;
-  // Between 0 and kTopLevel for finite rows; a row that is not finite has NaN as its scale, whatever its q.
-  const float origin = bad == 0 ? -least * inverse : 0.0f;
-  *zero = static_cast<std::int32_t>(origin + 0.5f);
-  const F32 factor = set1(bad == 0 ? inverse : 0.0f), offset = set1(static_cast<float>(*zero));
-  const F32 top = set1(static_cast<float>(kTopLevel));
-  const auto quantized = [&](F32 x) { return to_integer(min(max(round_to_integer(x * factor) + offset, none), top)); };
-  for (i = 0; i + F32::kLanes <= k; i += F32::kLanes) store_bytes(dst + i, quantized(load(src + i)));
-  if (i < k) {
-    std::uint8_t tail[F32::kLanes];
-    store_bytes(tail, quantized(load_partial(src + i, k - i)));
-    for (std::int64_t j = i; j < k; ++j) dst[j] = tail[j - i];
-  }
-  for (i = k; i % kDepthUnit != 0; ++i) dst[i] = 0;
-}
+// The 8-bit matrix product: a register tile like that of gemm-inl.hpp with exact int32 sums, which become floats in the
+// epilogue.
 
 /// The bits of a group of activations.
 inline std::int32_t load_group(const std::uint8_t* p) {

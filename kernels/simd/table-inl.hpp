@@ -14,6 +14,7 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
   t.gemm_f32_f32_f16p = gemm<kRows, PanelF16>;
   t.gemm_f32_f32_bf16p = gemm<kRows, PanelBf16>;
   t.quantize_row = quantize_row;
+  t.quantize_column = quantize_column;
   t.gemm_f32_u8_s8p = gemm8;
   t.widen_f16 = widen<PanelF16>;
   t.widen_bf16 = widen<PanelBf16>;

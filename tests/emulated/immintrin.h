@@ -93,6 +93,23 @@ inline __m512i maddubs_epi16(__m512i a, __m512i b) {
   return r.epi;
 }
 
+/// Within each four lanes, lane i of the result is lane control[2 i + 1 : 2 i].
+inline __m512 permute_ps(__m512 a, int control) {
+  Lanes512 r, x = {a};
+  for (int i = 0; i < kLanes512; ++i) r.f32[i] = x.f32[i / 4 * 4 + (control >> (i % 4 * 2) & 3)];
+  return r.ps;
+}
+
+/// Quarter i of the result is quarter control[2 i + 1 : 2 i] of a for i < 2, of b beyond.
+inline __m512 shuffle_f32x4(__m512 a, __m512 b, int control) {
+  Lanes512 r, x = {a}, y = {b};
+  for (int i = 0; i < kLanes512; ++i) {
+    const int from = (control >> (i / 4 * 2) & 3) * 4 + i % 4;
+    r.f32[i] = i < kLanes512 / 2 ? x.f32[from] : y.f32[from];
+  }
+  return r.ps;
+}
+
 /// sum[i] + the four products of unsigned bytes of a and signed bytes of b in lane i.
 [[gnu::noinline]] static __m512i dpbusd_epi32(__m512i sum, __m512i a, __m512i b) {
   Lanes512 r, x, y;
@@ -122,12 +139,24 @@ inline float reduce(__m512 a, const Op& op) {
   return reduce(a, [](float x, float y) { return x + y; });
 }
 
+[[gnu::noinline]] static std::int32_t reduce_add_epi32(__m512i a) {
+  Lanes512 x;
+  x.epi = a;
+  std::int32_t sum = 0;
+  for (const std::int32_t lane : x.i32) sum += lane;
+  return sum;
+}
+
 [[gnu::noinline]] static float reduce_max_ps(__m512 a) {
   return reduce(a, [](float x, float y) { return x > y ? x : y; });
 }
 
 }  // namespace florence2::emulated
 
+#undef _mm512_permute_ps
+#undef _mm512_shuffle_f32x4
+#define _mm512_permute_ps(a, control) ::florence2::emulated::permute_ps(a, control)
+#define _mm512_shuffle_f32x4(a, b, control) ::florence2::emulated::shuffle_f32x4(a, b, control)
 #undef _mm512_madd_epi16
 #define _mm512_madd_epi16(a, b) ::florence2::emulated::madd_epi16(a, b)
 #undef _mm512_maddubs_epi16
@@ -141,5 +170,6 @@ inline float reduce(__m512 a, const Op& op) {
 #define _mm512_cvtph_ps(a) ::florence2::emulated::cvtph_ps(a)
 #define _mm512_cvtepu16_epi32(a) ::florence2::emulated::cvtepu16_epi32(a)
 #define _mm512_cvtps_epi32(a) ::florence2::emulated::cvtps_epi32(a)
+#define _mm512_reduce_add_epi32(a) ::florence2::emulated::reduce_add_epi32(a)
 #define _mm512_reduce_add_ps(a) ::florence2::emulated::reduce_add_ps(a)
 #define _mm512_reduce_max_ps(a) ::florence2::emulated::reduce_max_ps(a)
