@@ -6,6 +6,7 @@ namespace florence2 {
 int run_command(int argc, char** argv);
 int bench_command(int argc, char** argv);
 int info_command(int argc, char** argv);
+int download_command(int argc, char** argv);
 int tokenize_command(int argc, char** argv);
 int parse_command(int argc, char** argv);
 int preprocess_command(int argc, char** argv);

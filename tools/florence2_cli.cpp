@@ -19,9 +19,10 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
-    {"run", florence2::run_command},     {"bench", florence2::bench_command},
-    {"info", florence2::info_command},   {"tokenize", florence2::tokenize_command},
-    {"parse", florence2::parse_command}, {"preprocess", florence2::preprocess_command},
+    {"run", florence2::run_command},           {"bench", florence2::bench_command},
+    {"info", florence2::info_command},         {"tokenize", florence2::tokenize_command},
+    {"parse", florence2::parse_command},       {"preprocess", florence2::preprocess_command},
+    {"download", florence2::download_command},
 };
 constexpr std::string_view kLaterCommands[] = {"convert", "annotate", "serve"};
 

@@ -76,6 +76,18 @@ bool known_extra(std::string_view name) {
          name.find("vision_tower.head.") != name.npos;
 }
 
+/// The tensor of the file whose name agrees longest with that of a missing one: it shows where another network departs.
+std::string nearest(const TensorSource& source, std::string_view name) {
+  std::size_t longest = 0;
+  std::string_view found;
+  for (const TensorInfo& info : source.tensors()) {
+    const auto difference = std::mismatch(name.begin(), name.end(), info.name.begin(), info.name.end()).first;
+    const auto common = static_cast<std::size_t>(difference - name.begin());
+    if (common > longest) longest = common, found = info.name;
+  }
+  return found.empty() ? std::string() : ", the nearest is \"" + std::string(found) + "\"";
+}
+
 }  // namespace
 
 Result<WeightReader> WeightReader::open(const std::string& directory, const Options& options) {
@@ -264,8 +276,8 @@ Result<WeightReader::Stored> WeightReader::expect(std::string_view hf_name, std:
   const TensorInfo* info = source_.find(name);
   if (info == nullptr) {
     return Error{ErrorCode::model,
-                 "tensor \"" + name + "\" is missing (the file holds " + std::to_string(used_.size()) +
-                     " others); is this Florence-2?",
+                 "tensor \"" + name + "\" is missing (the file holds " + std::to_string(used_.size()) + " others" +
+                     nearest(source_, name) + "); is this Florence-2?",
                  source_.path()};
   }
   const std::optional<DType> dtype = dtype_named(info->dtype);
