@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """florence2 against other runtimes, stage by stage, in one alternating run on the same seeded weights.
 
-    python bench/compare.py --work DIR --peers florence2,openvino-f32,openvino-f32-tok --threads 2 --checks
+    python bench/compare.py --work DIR --peers florence2-fp32,openvino-f32,openvino-f32-tok --threads 2 --checks
 
 The runtimes, the model graphs and the protocol are those of the peers' benchmark (bench.py in $FLORENCE2_PEERS, by default
 ../shared/peers beside the repository); its export.py makes DIR and needs torch, transformers and the runtimes. This file adds one
@@ -33,11 +33,15 @@ def contestant(bench):
     class Florence2(bench.Peer):
         """Drives stage_worker; inputs travel as files, times come back as JSON."""
 
+        def __init__(self, *a, precision="fp32"):
+            super().__init__(*a)
+            self.precision = precision
+
         def load(self, stages):
             self.stages = stages
             self.process = subprocess.Popen([WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             self.dir = tempfile.mkdtemp(prefix="florence2-compare-")
-            self.ask("load", self.W, self.T)
+            self.ask("load", self.W, self.T, self.precision)
 
         def ask(self, *words):
             self.process.stdin.write(" ".join(map(str, words)) + "\n")
@@ -88,11 +92,12 @@ def contestant(bench):
 
 def main():
     bench = load_bench()
-    bench.PEERS["florence2"] = (contestant(bench), {})
+    for precision in ("fp32", "bf16", "int8"):
+        bench.PEERS[f"florence2-{precision}"] = (contestant(bench), dict(precision=precision))
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--work", required=True, help="folder made by the peers' export.py")
     p.add_argument("--size", default="base")
-    p.add_argument("--peers", default="florence2,openvino-f32,openvino-f32-tok")
+    p.add_argument("--peers", default="florence2-fp32,florence2-int8,openvino-f32-tok")
     p.add_argument("--stages", default="vision,prefill,decode1,decode3")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--rounds", type=int, default=7)
@@ -100,9 +105,10 @@ def main():
     p.add_argument("--limit-s", type=float, default=540)
     p.add_argument("--json", help="write all figures to this file")
     p.add_argument("--checks", action="store_true", help="agreement with the torch fp32 answers first")
+    p.add_argument("--rt", action="store_true", help="real-time priority for all contestants, on a machine with other jobs")
     p.add_argument("--worker", help=argparse.SUPPRESS)
     a = p.parse_args()
-    a.slow_rounds, a.slow_ms, a.busy_ok, a.rt, a.check, a.cold, a.pause, a.resume = a.rounds, 1e9, False, False, False, False, None, None
+    a.slow_rounds, a.slow_ms, a.busy_ok, a.check, a.cold, a.pause, a.resume = a.rounds, 1e9, False, False, False, None, None
     if a.worker:
         bench.worker(a)
     else:

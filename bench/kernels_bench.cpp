@@ -144,9 +144,11 @@ void window_block(benchmark::State& state, const KernelTable& table) {
 
 void channel_block(benchmark::State& state, const KernelTable& table) {
   const AttentionWeights weights = random_attention(table);
-  Buffer<float> x = random_buffer(kGrid.tokens() * kChannels), values;
+  Buffer<float> x = random_buffer(kGrid.tokens() * kChannels), values(kGrid.tokens() * kChannels);
   Context context(table, 1);
-  for (auto _ : state) channel_attention_block(context, {x.data(), kGrid.tokens(), kChannels}, values, weights);
+  for (auto _ : state)
+    channel_attention_block(context, {x.data(), kGrid.tokens(), kChannels}, {values.data(), kGrid.tokens(), kChannels},
+                            weights);
   count_flops(state, 2.0 * static_cast<double>(kGrid.tokens() * kChannels * (4 * kChannels + 2 * 32)));
 }
 

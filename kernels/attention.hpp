@@ -35,8 +35,8 @@ struct AttentionWeights {
 void window_attention_block(Context& context, View<float> x, Grid grid, int window, const AttentionWeights& weights);
 
 /// x += proj(channel attention of layer_norm(x)): per group the c/g x c/g matrix softmax(n^-0.5 q^T k) mixes the
-/// channels of v. x: [n, c], in place. `values` keeps v [n, c] between the two passes. `heads` is the number of groups.
-void channel_attention_block(Context& context, View<float> x, Buffer<float>& values, const AttentionWeights& weights);
+/// channels of v. x: [n, c], in place. `values` is scratch of x's shape that keeps v between the two passes. `heads` is the number of groups.
+void channel_attention_block(Context& context, View<float> x, View<float> values, const AttentionWeights& weights);
 
 /// Keys and values of one layer's cross-attention, packed once for an encoded prompt and shared by all beams.
 struct CrossCache {

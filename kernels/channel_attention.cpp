@@ -66,12 +66,10 @@ void mix_panel(const KernelTable& table, float* scratch, View<float> x, View<con
 
 }  // namespace
 
-void channel_attention_block(Context& context, View<float> x, Buffer<float>& values, const AttentionWeights& weights) {
+void channel_attention_block(Context& context, View<float> x, View<float> v, const AttentionWeights& weights) {
   const KernelTable& table = context.table();
   const Sizes s(x, weights.heads);
   const std::int64_t group_floats = panel_floats(table.nr, s.width, s.width);
-  values.ensure(s.n * s.c);
-  const View<float> v(values.data(), s.n, s.c);
   context.reserve(matmul_scratch(table, s.c) + s.rows * (padded_stride(s.c) + padded_stride(3 * s.c)) +
                   panel_floats(table.nr, s.width, s.rows));
   float* const partials = context.shared(s.panels * s.c * s.width + s.groups * group_floats);

@@ -1,8 +1,7 @@
 #include "kernels/packing.hpp"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "core/check.hpp"
@@ -11,35 +10,15 @@
 namespace florence2 {
 namespace {
 
-/// q[k] = round(src[k] / scale) to nearest even, with the largest magnitude at 127; returns the scale. A column that is
-/// not finite gets NaN as its scale.
-float quantize(std::int8_t* q, std::int32_t* sum, const float* src, std::int64_t k) {
-  // Added to a float of magnitude below 2^22 it leaves the nearest integer in the low bits of the sum.
-  constexpr float kRounding = 0x1.8p23f;
-  float largest = 0, poison = 0;
-  for (std::int64_t i = 0; i < k; ++i) {
-    largest = std::max(largest, std::abs(src[i]));
-    poison += src[i] * 0.0f;
-  }
-  const float inverse = largest > 0 && poison == 0 ? 127.0f / largest : 0.0f;
-  std::int32_t total = 0;
-  for (std::int64_t i = 0; i < k; ++i) {
-    const float shifted = (poison == 0 ? src[i] : 0.0f) * inverse + kRounding;
-    const std::int32_t value = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kRounding);
-    q[i] = static_cast<std::int8_t>(value);
-    total += value;
-  }
-  *sum = total;
-  return largest / 127.0f + poison;
-}
+constexpr std::int64_t kGroup = 4;  // values of k side by side in an 8-bit panel
 
 }  // namespace
 
 PackedMatrix::PackedMatrix(const KernelTable& table, DType dtype, std::int64_t n, std::int64_t k)
     : n_(n), k_(k), depth_(k), nr_(table.nr), dtype_(dtype) {
   if (dtype == DType::s8) {
-    group_ = table.group;
-    depth_ = (k + group_ - 1) / group_ * group_;
+    quantize_column_ = table.quantize_column;
+    depth_ = (k + table.depth_unit - 1) / table.depth_unit * table.depth_unit;
     scales_ = Buffer<float>(panels() * nr_);
     sums_ = Buffer<std::int32_t>(panels() * nr_);
   }
@@ -57,21 +36,32 @@ void PackedMatrix::pack_rows(std::int64_t first_n, std::int64_t count, const voi
   }
 }
 
-/// Groups of k lie together, so a panel of groups is an ordinary panel of elements of a group's size.
 void PackedMatrix::pack_quantized(std::int64_t first_n, std::int64_t count, const float* src) {
   std::vector<std::int8_t> rows(static_cast<std::size_t>(count * depth_));
   for (std::int64_t r = 0; r < count; ++r) {
     const std::int64_t n = first_n + r;
-    scales_[n] = quantize(rows.data() + r * depth_, &sums_[n], src + r * k_, k_);
+    quantize_column_(rows.data() + r * depth_, &scales_[n], &sums_[n], src + r * k_, k_);
   }
+  pack_padded(first_n, count, rows.data());
+}
+
+void PackedMatrix::pack_bytes(std::int64_t first_n, std::int64_t count, const std::int8_t* rows, const float* scales) {
+  FL_DCHECK(dtype_ == DType::s8);
+  std::vector<std::int8_t> padded(static_cast<std::size_t>(count * depth_), 0);
+  for (std::int64_t r = 0; r < count; ++r) {
+    const std::int8_t* const row = rows + r * k_;
+    std::copy_n(row, k_, padded.data() + r * depth_);
+    scales_[first_n + r] = scales[r];
+    sums_[first_n + r] = std::accumulate(row, row + k_, std::int32_t{0});
+  }
+  pack_padded(first_n, count, padded.data());
+}
+
+/// rows[count][depth]. Groups of k lie together, so a panel of groups is an ordinary panel of 32-bit elements.
+void PackedMatrix::pack_padded(std::int64_t first_n, std::int64_t count, const std::int8_t* rows) {
+  static_assert(kGroup == sizeof(float));
   std::byte* dst = storage_.data() + first_n * depth_;
-  const std::int64_t groups = depth_ / group_;
-  if (group_ == 2) {
-    pack_panels(reinterpret_cast<std::uint16_t*>(dst),
-                {reinterpret_cast<const std::uint16_t*>(rows.data()), count, groups}, nr_);
-  } else {
-    pack_panels(reinterpret_cast<float*>(dst), {reinterpret_cast<const float*>(rows.data()), count, groups}, nr_);
-  }
+  pack_panels(reinterpret_cast<float*>(dst), {reinterpret_cast<const float*>(rows), count, depth_ / kGroup}, nr_);
   if (first_n + count == n_) {
     std::fill(scales_.data() + n_, scales_.data() + scales_.size(), 0.0f);
     std::fill(sums_.data() + n_, sums_.data() + sums_.size(), 0);
@@ -105,9 +95,9 @@ void PackedMatrix::unpack_column(std::int64_t n, float* dst) const {
       for (std::int64_t k = 0; k < k_; ++k) dst[k] = bf16_to_f32(half[k * nr_]);
       return;
     case DType::s8: {
-      const auto* q = reinterpret_cast<const std::int8_t*>(panel(n / nr_)) + n % nr_ * group_;
+      const auto* q = reinterpret_cast<const std::int8_t*>(panel(n / nr_)) + n % nr_ * kGroup;
       for (std::int64_t k = 0; k < k_; ++k) {
-        dst[k] = scales_[n] * static_cast<float>(q[k / group_ * group_ * nr_ + k % group_]);
+        dst[k] = scales_[n] * static_cast<float>(q[k / kGroup * kGroup * nr_ + k % kGroup]);
       }
       return;
     }

@@ -10,8 +10,10 @@
 namespace florence2 {
 
 /// B[k, n] as ceil(n / nr) panels; columns beyond n are zero. A panel is [k][nr] floats, f32 or half precision: half
-/// precision is widened (exactly) when it is used. A panel of 8-bit integers is [depth / group][nr][group], where depth
-/// is k rounded up to whole groups, and each column has a scale: B[k, n] = scale[n] * q[k, n], |q| <= 127.
+/// precision is widened (exactly) when it is used. A panel of 8-bit integers is [depth / 4][nr][4], where depth
+/// is k rounded up to the table's depth_unit, and each column has a scale: B[k, n] = scale[n] * q[k, n], |q| <= 127.
+/// Tables with a quad_limit add four products in 16 bits: of each eight values of k the first two of both halves, and
+/// the last two. There the scale is so large that q's of one sign in such a quad add up to quad_limit at most.
 /// The layout belongs to the table it was packed for.
 class PackedMatrix {
  public:
@@ -26,10 +28,10 @@ class PackedMatrix {
   std::int64_t panels() const { return (n_ + nr_ - 1) / nr_; }
   std::int64_t bytes() const { return storage_.size() + (scales_.size() + sums_.size()) * 4; }
   bool empty() const { return n_ == 0; }
-  /// Rows of a panel: k, rounded up to whole groups where the elements are 8-bit.
+  /// Rows of a panel: k, rounded up to the table's depth_unit where the elements are 8-bit.
   std::int64_t depth() const { return depth_; }
 
-  /// First element of panel p, optionally from row k0 of it (a multiple of the group).
+  /// First element of panel p, optionally from row k0 of it (8-bit: a multiple of 4).
   const std::byte* panel(std::int64_t p, std::int64_t k0 = 0) const {
     return storage_.data() + (p * depth_ + k0) * nr_ * static_cast<std::int64_t>(size_of(dtype_));
   }
@@ -48,15 +50,20 @@ class PackedMatrix {
   /// Not for 8-bit matrices.
   void pack_rows(std::int64_t first_n, std::int64_t count, const void* src);
 
-  /// The same from f32, converted to this matrix's dtype: bf16 to the nearest, 8-bit with the largest magnitude of each
-  /// column at 127. Not for f16.
+  /// The same from f32, converted to this matrix's dtype: bf16 to the nearest, 8-bit with the smallest scale that the
+  /// limits allow. Not for f16.
   void pack_floats(std::int64_t first_n, std::int64_t count, const float* src);
+
+  /// The same for 8-bit matrices that are quantised already, within the table's quad_limit: rows[count][k], and a scale
+  /// for each.
+  void pack_bytes(std::int64_t first_n, std::int64_t count, const std::int8_t* rows, const float* scales);
 
   /// Column n of B (row n of the [out, in] weight) as f32: dst[k].
   void unpack_column(std::int64_t n, float* dst) const;
 
  private:
   void pack_quantized(std::int64_t first_n, std::int64_t count, const float* src);
+  void pack_padded(std::int64_t first_n, std::int64_t count, const std::int8_t* rows);
 
   Buffer<std::byte> storage_;
   Buffer<float> scales_;       // [panels * nr], of 8-bit matrices
@@ -65,7 +72,7 @@ class PackedMatrix {
   std::int64_t k_ = 0;
   std::int64_t depth_ = 0;
   int nr_ = 1;
-  int group_ = 1;
+  decltype(KernelTable::quantize_column) quantize_column_ = nullptr;
   DType dtype_ = DType::f32;
 };
 

@@ -5,42 +5,38 @@
 namespace florence2 {
 namespace {
 
-/// The quantised rows of a block, in scratch: [rows][depth] activations, then their scales and zero points.
+/// The quantised rows of a block, in scratch: [rows][stride] bytes, then their scales and zero points.
 struct QuantizedRows {
-  std::byte* rows;
+  std::uint8_t* rows;
   float* scale;
   std::int32_t* zero;
 
-  QuantizedRows(const KernelTable& table, float* scratch, std::int64_t count, std::int64_t depth)
-      : rows(reinterpret_cast<std::byte*>(scratch)),
-        scale(scratch + ceil_div(count * depth * table.activation_bytes, std::int64_t{sizeof(float)})),
+  QuantizedRows(float* scratch, std::int64_t count, std::int64_t stride)
+      : rows(reinterpret_cast<std::uint8_t*>(scratch)),
+        scale(scratch + count * stride / std::int64_t{sizeof(float)}),
         zero(reinterpret_cast<std::int32_t*>(scale + count)) {}
 
-  static std::int64_t floats(const KernelTable& table, std::int64_t count, std::int64_t depth) {
-    return ceil_div(count * depth * table.activation_bytes, std::int64_t{sizeof(float)}) + 2 * count;
+  static std::int64_t floats(std::int64_t count, std::int64_t stride) {
+    return count * stride / std::int64_t{sizeof(float)} + 2 * count;
   }
 };
 
-/// Elements between quantised rows: whole groups, and not a multiple of a page, as in padded_stride.
-std::int64_t quantized_stride(const KernelTable& table, std::int64_t depth) {
-  const std::int64_t line = 64 / table.activation_bytes;
-  return ceil_div(depth, line) * line + line;
-}
+/// Bytes between quantised rows: whole lines, and not a multiple of a page, as in padded_stride.
+std::int64_t quantized_stride(std::int64_t depth) { return ceil_div(depth, 64) * 64 + 64; }
 
 }  // namespace
 
 std::int64_t multiply_8bit_scratch(const KernelTable& table, std::int64_t depth) {
-  return QuantizedRows::floats(table, block_rows(depth) + table.mr, quantized_stride(table, depth));
+  return QuantizedRows::floats(block_rows(depth) + table.mr, quantized_stride(depth));
 }
 
 void multiply_8bit(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
                    std::int64_t panel_end) {
   const PackedMatrix& weight = p.linear.weight;
-  const std::int64_t stride = quantized_stride(p.table, weight.depth());
-  const QuantizedRows q(p.table, p.scratch, rows, stride);
+  const std::int64_t stride = quantized_stride(weight.depth());
+  const QuantizedRows q(p.scratch, rows, stride);
   for (std::int64_t r = 0; r < rows; ++r) {
-    p.table.quantize_row(q.rows + r * stride * p.table.activation_bytes, q.scale + r, q.zero + r, p.a.row(row + r),
-                         weight.k());
+    p.table.quantize_row(q.rows + r * stride, q.scale + r, q.zero + r, p.a.row(row + r), weight.k());
   }
   for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
     const std::int64_t n = panel * p.table.nr;

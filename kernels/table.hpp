@@ -39,14 +39,14 @@ struct GemmBlock {
 struct GemmBlock8 {
   float* c;
   std::int64_t c_stride;
-  const void* a;          // rows that quantize_row made
-  std::int64_t a_stride;  // activations between rows
+  const std::uint8_t* a;  // q: rows that quantize_row made
+  std::int64_t a_stride;
   const float* row_scale;
   const std::int32_t* row_zero;
-  const std::int8_t* panel;        // [k / group][nr][group]
+  const std::int8_t* panel;        // [k / 4][nr][4]
   const float* column_scale;       // [nr]
   const std::int32_t* column_sum;  // [nr]: sum over k of B
-  std::int64_t m, n, k;            // k is a multiple of the table's group
+  std::int64_t m, n, k;            // k is a multiple of depth_unit
   const GemmEpilogue* epilogue;
   const void* next;  // as in GemmBlock
   std::int64_t next_bytes;
@@ -57,15 +57,23 @@ struct KernelTable {
   std::uint32_t features;  // CPU features it needs (kernels/isa.hpp)
   int mr;                  // rows of the register tile
   int nr;                  // columns of a packed panel
-  int group;               // values of k that lie side by side in an 8-bit panel
-  int activation_bytes;    // of one quantised element of A
+  // 8-bit products. k is padded with zeros to a multiple of depth_unit. Activations are 0 to top_level. Where sums of
+  // four products must fit 16 bits, quad_limit bounds the positive and the negative weights of each quad
+  // (kernels/packing.hpp): top_level * quad_limit < 2^15; elsewhere it is 0.
+  int depth_unit;
+  int top_level;
+  int quad_limit;
   // --- matrix products ---------------------------------------------------------------------------------
   void (*gemm_f32_f32_f32p)(const GemmBlock& block);
   // The same with half-precision panels that are widened in registers; for few rows (m <= mr).
   void (*gemm_f32_f32_f16p)(const GemmBlock& block);
   void (*gemm_f32_f32_bf16p)(const GemmBlock& block);
-  // 8-bit weights. k values of a row become ceil(k / group) groups; |src| needs a scale and a zero point of its own.
-  void (*quantize_row)(void* dst, float* scale, std::int32_t* zero, const float* src, std::int64_t k);
+  // dst[i] = round(src[i] / scale) + zero in [0, top_level], where scale = (max - min) / top_level of the row and 0,
+  // and zeros from k up to a multiple of depth_unit. The scale is NaN where src is not finite.
+  void (*quantize_row)(std::uint8_t* dst, float* scale, std::int32_t* zero, const float* src, std::int64_t k);
+  // dst[i] = round(src[i] / scale), |dst| <= 127, with the smallest scale that quad_limit allows, and zeros from k up
+  // to a multiple of depth_unit; their sum. The scale is NaN where src is not finite.
+  void (*quantize_column)(std::int8_t* dst, float* scale, std::int32_t* sum, const float* src, std::int64_t k);
   void (*gemm_f32_u8_s8p)(const GemmBlock8& block);
   // dst[i] = src[i] widened; exact.
   void (*widen_f16)(float* dst, const std::uint16_t* src, std::int64_t n);

@@ -80,8 +80,10 @@ json::Value answer_json(const Answer& answer, Compat compat) {
 json::Value items_json(const Answer& answer, Compat compat) {
   json::Array items;
   for (const Item& item : answer.items) {
-    items.emplace_back(json::Object{
-        {"label", item.label}, {std::string(shape_name(item)), shape_json(item, compat)}, {"score", item.score}});
+    items.emplace_back(json::Object{{"label", item.label},
+                                    {std::string(shape_name(item)), shape_json(item, compat)},
+                                    {"score", item.score},
+                                    {"label_score", item.label_score}});
   }
   return items;
 }

@@ -11,7 +11,7 @@ namespace florence2 {
 /// otherwise.
 json::Value answer_json(const Answer& answer, Compat compat);
 
-/// The same, one object an item: label, one of box, quad and polygons, score (0 where none is known).
+/// The same, one object an item: label, one of box, quad and polygons, score and label_score (0 where none is known).
 json::Value items_json(const Answer& answer, Compat compat);
 
 }  // namespace florence2

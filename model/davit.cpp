@@ -23,10 +23,9 @@ void spatial_block(Context& context, View<float> x, View<float> y, Grid grid, in
 }
 
 /// One channel block on x[grid tokens, c], in place; y is scratch of the same shape.
-void channel_block(Context& context, View<float> x, View<float> y, Grid grid, Buffer<float>& values,
-                   const DavitBlock& block) {
+void channel_block(Context& context, View<float> x, View<float> y, Grid grid, const DavitBlock& block) {
   depthwise_residual(context, y, x, grid, block.conv1);
-  channel_attention_block(context, y, values, block.attention);
+  channel_attention_block(context, y, x, block.attention);  // x is free until it is written next
   depthwise_residual(context, x, y, grid, block.conv2);
   mlp_block(context, x, block.norm2, block.fc1, block.fc2);
 }
@@ -61,7 +60,7 @@ View<const float> run_davit(Context& context, const DavitWeights& weights, const
     embed_patches(context, x, map, source, stage);
     for (std::size_t b = 0; b < stage.spatial.size(); ++b) {
       spatial_block(context, x, y, grid, weights.window, stage.spatial[b]);
-      channel_block(context, x, y, grid, buffers.values, stage.channel[b]);
+      channel_block(context, x, y, grid, stage.channel[b]);
     }
     if (after_stage) after_stage(static_cast<int>(s), x);
     map = x;

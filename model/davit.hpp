@@ -35,9 +35,8 @@ struct DavitWeights {
 
 /// Activations, sized once for the model's input side.
 struct DavitBuffers {
-  Buffer<float> x;       // [tokens, c] of the stage at work: the residual stream
-  Buffer<float> y;       // the same size: the other side of each convolution
-  Buffer<float> values;  // [tokens, c]: v of channel attention
+  Buffer<float> x;  // [tokens, c] of the stage at work: the residual stream
+  Buffer<float> y;  // the same size: the other side of each convolution
 };
 
 /// pixels: [side * side, 3]. Returns the last stage's map [grid * grid, c], which lies in `buffers` until the next

@@ -8,6 +8,13 @@ Result<const KernelTable*> choose_table(const ModelOptions& options) {
   return options.isa.empty() ? active_table() : table_named(options.isa);
 }
 
+Status check_threads(int threads) {
+  constexpr int kMaxThreads = 1024;
+  if (threads >= 0 && threads <= kMaxThreads) return {};
+  return Error{ErrorCode::argument,
+               "threads must be 0…" + std::to_string(kMaxThreads) + ", not " + std::to_string(threads), ""};
+}
+
 ModelInfo info_of(const Config& config, const KernelTable& table) {
   const int first_width = config.vision.dims[0];
   const TextConfig& text = config.text;
@@ -42,6 +49,7 @@ View<const float> Engine::encode_image(View<const float> pixels,
 }
 
 View<const float> Engine::encode_prompt(View<const float> image, std::span<const std::int32_t> ids) {
+  vision_ = {};  // tens of megabytes that the text stages can use; taking them anew costs a few milliseconds a picture
   return run_encoder(context_, model_.weights.encoder, image, ids, encoder_);
 }
 

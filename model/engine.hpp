@@ -39,6 +39,9 @@ Result<const KernelTable*> choose_table(const ModelOptions& options);
 /// What the configuration and the kernels say about a model; the weight fields stay empty.
 ModelInfo info_of(const Config& config, const KernelTable& table);
 
+/// Error argument: not in the range that loading and running take.
+Status check_threads(int threads);
+
 /// The physical cores this process may use (affinity and cgroup quota respected), at least 1.
 int default_threads();
 

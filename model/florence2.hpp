@@ -23,6 +23,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/export.h"
 #include "core/result.hpp"
 
 namespace florence2 {
@@ -62,10 +63,10 @@ struct TaskInfo {
 };
 
 /// All tasks, in the order of the enum.
-std::span<const TaskInfo, kTaskCount> all_tasks();
+FLORENCE2_API std::span<const TaskInfo, kTaskCount> all_tasks();
 inline const TaskInfo& task_info(Task task);
 /// The task called "<OD>", "OD" or "od" (any case). Error argument, with the nearest name.
-Result<Task> parse_task_name(std::string_view name);
+FLORENCE2_API Result<Task> parse_task_name(std::string_view name);
 
 /// Pixels of the source picture; the origin is its top left corner.
 struct Point {
@@ -116,7 +117,7 @@ struct PictureOptions {
 };
 
 /// A decoded picture: 8-bit RGB without padding, as Pillow's convert("RGB") gives it.
-class Picture {
+class FLORENCE2_API Picture {
  public:
   /// Decodes JPEG, PNG, WebP, BMP, PNM or GIF (first frame). Errors: not_found, permission, data, limit, unsupported,
   /// io.
@@ -153,7 +154,7 @@ struct ModelOptions {
 };
 
 /// Error argument, saying what is allowed, when `precision` is not one of the forms of ModelOptions::precision.
-Status check_precision(std::string_view precision);
+FLORENCE2_API Status check_precision(std::string_view precision);
 
 /// What a checkpoint holds.
 struct ModelInfo {
@@ -179,7 +180,7 @@ struct ModelInfo {
 struct ModelImpl;
 
 /// Immutable once loaded; copies share the weights, and threads may share one Model.
-class Model {
+class FLORENCE2_API Model {
  public:
   /// Loads a folder with model.safetensors, config.json and tokenizer.json, in Microsoft's or Hugging Face's layout.
   static Result<Model> load(const std::string& directory, const ModelOptions& options = {});
@@ -256,7 +257,7 @@ struct TaskResult {
 
 /// The vision tower's answer to one picture: a value that can be kept and asked any number of times, by any Runner of
 /// the same model. Equal: same size and bit for bit the same features.
-class EncodedImage {
+class FLORENCE2_API EncodedImage {
  public:
   int width() const { return width_; }
   int height() const { return height_; }
@@ -271,7 +272,7 @@ class EncodedImage {
   /// Errors: not_found, permission, io, data (not such a file, another version, damaged).
   static Result<EncodedImage> load(const std::string& path);
 
-  friend bool operator==(const EncodedImage& a, const EncodedImage& b);
+  friend FLORENCE2_API bool operator==(const EncodedImage& a, const EncodedImage& b);
 
  private:
   friend class Runner;
@@ -302,7 +303,7 @@ struct CustomTask {
 /// Reads {"tasks": [{"name", "token", "prompt", "answer", "input", "description"}, …]}: "answer" one of text (default),
 /// boxes, quads, polygons, boxes_or_polygons; "input" one of none (default), text, region. Errors: not_found,
 /// permission, io, data with the task and the member.
-Result<std::vector<CustomTask>> load_tasks(const std::string& json_path);
+FLORENCE2_API Result<std::vector<CustomTask>> load_tasks(const std::string& json_path);
 
 struct RunnerOptions {
   int threads = 0;  ///< 0: all physical cores this process may use
@@ -311,7 +312,7 @@ struct RunnerOptions {
 struct RunnerImpl;
 
 /// Owns the workspace and the KV cache; one thread at a time may use it.
-class Runner {
+class FLORENCE2_API Runner {
  public:
   static Result<Runner> create(const Model& model, const RunnerOptions& options = {});
   Runner(Runner&&) noexcept;
@@ -339,19 +340,21 @@ class Runner {
 // --- The edges of the model, alone --------------------------------------------------------------------
 
 /// Structured answer of decoded model text. Needs no weights. `size`: width and height of the picture.
-Answer parse_answer(Task task, std::string_view text, int width, int height, Compat compat = Compat::none);
+FLORENCE2_API Answer parse_answer(Task task, std::string_view text, int width, int height,
+                                  Compat compat = Compat::none);
 
 /// The same for a free prompt's answer.
-Answer parse_answer(AnswerKind kind, std::string_view text, int width, int height, Compat compat = Compat::none);
+FLORENCE2_API Answer parse_answer(AnswerKind kind, std::string_view text, int width, int height,
+                                  Compat compat = Compat::none);
 
 /// Prompt text of a task. `input`: text or location tokens. Errors: argument when text is not taken or, for
 /// Compat::none alone, missing or not a region where one is needed (the references accept that).
-Result<std::string> build_prompt(Task task, std::string_view input, Compat compat = Compat::none);
+FLORENCE2_API Result<std::string> build_prompt(Task task, std::string_view input, Compat compat = Compat::none);
 /// The same for a task of one's own.
-Result<std::string> build_prompt(const CustomTask& task, std::string_view input);
+FLORENCE2_API Result<std::string> build_prompt(const CustomTask& task, std::string_view input);
 
 /// The four location tokens of a region in pixels. Error argument: outside the picture or corners out of order.
-Result<std::string> region_tokens(const Box& region, int width, int height);
+FLORENCE2_API Result<std::string> region_tokens(const Box& region, int width, int height);
 
 /// Text regions on one line of the page.
 struct TextLine {
@@ -363,11 +366,11 @@ struct TextLine {
 
 /// Items of an OCR answer in reading order (columns from left to right, lines from top to bottom, words from left to
 /// right), gathered into lines. Every item stands in exactly one line.
-std::vector<TextLine> text_lines(std::span<const Item> items);
+FLORENCE2_API std::vector<TextLine> text_lines(std::span<const Item> items);
 
 /// "0.1.0", and one line with commit, compiler and instruction sets.
-std::string version();
-std::string build_description();
+FLORENCE2_API std::string version();
+FLORENCE2_API std::string build_description();
 
 inline const TaskInfo& task_info(Task task) { return all_tasks()[static_cast<std::size_t>(task)]; }
 

@@ -7,6 +7,7 @@
 
 #include "model/build_weights.hpp"
 #include "model/engine.hpp"
+#include "model/stored_sizes.hpp"
 #include "weights/weight_reader.hpp"
 
 namespace florence2 {
@@ -16,38 +17,6 @@ constexpr std::string_view kHead = "lm_head.weight";
 constexpr std::string_view kHeadBias = "final_logits_bias";
 const std::string kShared = "model.language_model.shared";  // the encoder is given rows of it
 const std::string kDecoderTokens = "model.language_model.decoder.embed_tokens";
-
-/// Name of the token embedding without ".weight". Files normally hold it once, as `shared`; copies made with other
-/// tools may have it under one of its aliases alone.
-std::string embedding_name(const WeightReader& reader) {
-  const std::array<std::string, 3> names{"model.language_model.shared", "model.language_model.encoder.embed_tokens",
-                                         "model.language_model.decoder.embed_tokens"};
-  const auto found = std::find_if(names.begin(), names.end(),
-                                  [&](const std::string& name) { return !reader.shape_of(name + ".weight").empty(); });
-  return found == names.end() ? names[0] : *found;
-}
-
-std::string_view size_with_width(std::int64_t d_model) {
-  return d_model == 768 ? "base" : d_model == 1024 ? "large" : "another size";
-}
-
-Error mismatch(std::string message) { return {ErrorCode::model, std::move(message), ""}; }
-
-/// Vocabulary and positions as the file has them: copies of one model differ in both.
-Status adopt_sizes(const WeightReader& reader, const std::string& embedding, TextConfig& text) {
-  const auto tokens = reader.shape_of(embedding + ".weight");
-  if (tokens.size() == 2 && tokens[1] != text.d_model) {
-    return mismatch("config.json says " + std::string(size_with_width(text.d_model)) + " (d_model " +
-                    std::to_string(text.d_model) + "), weights look like " + std::string(size_with_width(tokens[1])) +
-                    " (" + std::to_string(tokens[1]) + ")");
-  }
-  if (tokens.size() == 2) text.vocabulary = static_cast<int>(std::min<std::int64_t>(tokens[0], 1 << 24));
-  const auto positions = reader.shape_of("model.language_model.encoder.embed_positions.weight");
-  if (positions.size() == 2) {
-    text.max_positions = static_cast<int>(std::clamp<std::int64_t>(positions[0] - kPositionOffset, 1, 1 << 24));
-  }
-  return {};
-}
 
 /// final_logits_bias, or an empty buffer when the file lacks it or it is zero (as in all published files).
 Result<Buffer<float>> head_bias(WeightReader& reader, std::int64_t vocabulary) {
@@ -79,7 +48,7 @@ struct TokenMatrices {
 class TokenMatrixReader {
  public:
   TokenMatrixReader(WeightReader& reader, const TextConfig& text, const KernelTable& table)
-      : reader_(reader), text_(text), table_(table), embedding_(embedding_name(reader)) {}
+      : reader_(reader), text_(text), table_(table), embedding_(token_embedding_name(reader)) {}
 
   Result<TokenMatrices> read() {
     const bool is_tied = reader_.shape_of(kHead).empty();
@@ -127,7 +96,7 @@ Status add_adapters(WeightReader& reader, const std::vector<AdapterOptions>& ada
 }
 
 Result<Weights> read_all(WeightReader& reader, Config& config, const KernelTable& table, ModelInfo& info) {
-  FL_TRY(adopt_sizes(reader, embedding_name(reader), config.text));
+  FL_TRY(adopt_sizes(reader, config.text));
   info.tied_head = reader.shape_of(kHead).empty();
   FL_ASSIGN(TokenMatrices tokens, TokenMatrixReader(reader, config.text, table).read());
   FL_ASSIGN(tokens.head->bias, head_bias(reader, config.text.vocabulary));
@@ -137,6 +106,17 @@ Result<Weights> read_all(WeightReader& reader, Config& config, const KernelTable
   return weights;
 }
 
+/// What a file of our own was converted to, which nothing can undo; else what was asked for.
+Result<std::string> precision_in_force(const WeightReader& reader, const PrecisionPlan& plan,
+                                       const ModelOptions& options) {
+  const std::string asked = plan.text_form(), converted = reader.metadata(kPrecisionKey);
+  if (converted.empty() || converted == asked) return asked;
+  if (options.precision.empty() || options.precision == "auto") return converted;
+  return Error{ErrorCode::argument,
+               "these weights were converted to " + converted + "; precision " + asked + " needs the original",
+               reader.path()};
+}
+
 }  // namespace
 
 Result<Weights> load_weights(const std::string& directory, Config& config, const KernelTable& table,
@@ -144,6 +124,7 @@ Result<Weights> load_weights(const std::string& directory, Config& config, const
   const int threads = options.threads > 0 ? options.threads : default_threads();
   const auto choose = [&](std::string_view name, DType stored) { return precision.weight_dtype(name, stored); };
   FL_ASSIGN(auto reader, WeightReader::open(directory, {threads, options.check_weights, choose}));
+  FL_ASSIGN(info.precision, precision_in_force(reader, precision, options));
   FL_TRY(add_adapters(reader, options.adapters));
   auto weights = read_all(reader, config, table, info);
   if (!weights) {

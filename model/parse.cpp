@@ -45,6 +45,9 @@ Findings find_like(Compat compat, const AnswerRules& rules, std::string_view tex
   for (Found& found : findings.found) {
     found.begin = clean.origin[found.begin];
     found.end = clean.origin[found.end - 1] + 1;
+    if (found.label_end == found.label_begin) continue;
+    found.label_begin = clean.origin[found.label_begin];
+    found.label_end = clean.origin[found.label_end - 1] + 1;
   }
   return findings;
 }
@@ -103,7 +106,10 @@ Answer parse_scored(const AnswerRules& rules, std::optional<Task> task, const De
     return answer_of(rules.kind, find_boxes_scored_ms(text, tokens, scale));
   }
   Findings findings = find_items(rules, text, scale, compat);
-  for (Found& found : findings.found) found.item.score = overlap_score(tokens, found.begin, found.end);
+  for (Found& found : findings.found) {
+    found.item.score = overlap_score(tokens, found.begin, found.end);
+    if (!found.item.label.empty()) found.item.label_score = overlap_score(tokens, found.label_begin, found.label_end);
+  }
   return answer_of(rules.kind, std::move(findings));
 }
 

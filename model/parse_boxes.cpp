@@ -23,7 +23,11 @@ void add_boxes(const Segment& segment, const std::string& label, const PixelScal
   for (std::size_t i = 0; i + 4 <= tags.size(); i += 4) {
     const Point first = scale.at(tags[i].bin, tags[i + 1].bin);
     const Point second = scale.at(tags[i + 2].bin, tags[i + 3].bin);
-    findings.found.push_back({{label, Box{first.x, first.y, second.x, second.y}}, tags[i].begin, tags[i + 3].end});
+    findings.found.push_back({{label, Box{first.x, first.y, second.x, second.y}},
+                              tags[i].begin,
+                              tags[i + 3].end,
+                              segment.begin,
+                              tags.front().begin});
   }
 }
 

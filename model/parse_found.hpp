@@ -13,10 +13,12 @@
 
 namespace florence2 {
 
-/// An item and the bytes of the scanned text from its first location tag to the end of its last.
+/// An item and where it stands in the scanned text: the bytes from its first location tag to the end of its last, and
+/// those of its label (empty where it has none).
 struct Found {
   Item item;
   std::size_t begin = 0, end = 0;
+  std::size_t label_begin = 0, label_end = 0;
 };
 
 struct Findings {

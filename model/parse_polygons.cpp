@@ -59,9 +59,10 @@ std::vector<Point> points_of(Tags locations, const PixelScale& scale) {
   return points;
 }
 
-/// Adds the polygons of an instance: runs of locations that end at <sep> or at the end of the instance.
-void add_instance(Tags tags, std::string_view label, const PixelScale& scale, Findings& findings) {
-  Found found{{std::string(label), Polygons{}}, 0, 0};
+/// Adds the polygons of an instance to a copy of `model`: runs of locations that end at <sep> or at the end of the
+/// instance.
+void add_instance(Tags tags, const Found& model, const PixelScale& scale, Findings& findings) {
+  Found found = model;
   auto& polygons = std::get<Polygons>(found.item.shape);
   for (std::size_t i = 0, first = 0; i <= tags.size(); ++i) {
     if (i < tags.size() && tags[i].kind == TagKind::location) continue;
@@ -83,9 +84,8 @@ Findings find_polygons(std::string_view text, const PixelScale& scale, bool labe
   for (const Segment& segment : find_segments(text, TagSet::polygons, labelled)) {
     const auto label = polygon_label(text, segment, leftover);
     if (!label) continue;
-    for (const Tags instance : instances_of(segment.tags)) {
-      add_instance(instance, cut_label(*label), scale, findings);
-    }
+    const Found model{{std::string(cut_label(*label)), Polygons{}}, 0, 0, segment.begin, segment.tags.front().begin};
+    for (const Tags instance : instances_of(segment.tags)) add_instance(instance, model, scale, findings);
   }
   return findings;
 }

@@ -65,7 +65,9 @@ Findings find_quads(std::string_view text, const PixelScale& scale, bool strippe
     }
     position = match->corners.back().end;
     const std::string_view label = stripped ? strip(match->label) : match->label;
-    findings.found.push_back({{std::string(label), quad}, match->corners.front().begin, position});
+    const std::size_t label_end = match->corners.front().begin;
+    findings.found.push_back(
+        {{std::string(label), quad}, label_end, position, label_end - match->label.size(), label_end});
   }
   return findings;
 }

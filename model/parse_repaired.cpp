@@ -19,8 +19,14 @@ struct Run {
   std::vector<Piece> locations;
 };
 
+/// A label and the bytes that it takes up.
+struct Label {
+  std::string text;
+  std::size_t begin = 0, end = 0;
+};
+
 struct Runs {
-  std::vector<std::string> labels;
+  std::vector<Label> labels;
   std::vector<Run> runs;
 };
 
@@ -31,7 +37,7 @@ class RunCollector {
 
   Runs collect() && {
     for (const Piece& piece : split_pieces(text_)) add(piece);
-    for (std::string& label : result_.labels) label = std::string(cut_label(strip(label)));
+    for (Label& label : result_.labels) label.text = std::string(cut_label(strip(label.text)));
     return std::move(result_);
   }
 
@@ -39,7 +45,7 @@ class RunCollector {
   void add(const Piece& piece) {
     switch (piece.kind) {
       case PieceKind::text:
-        add_text(text_.substr(piece.begin, piece.end - piece.begin));
+        add_text(piece);
         return;
       case PieceKind::location:
         add_location(piece);
@@ -61,16 +67,19 @@ class RunCollector {
 
   /// Text after locations begins a new label; text after a token goes on with the old one, apart from it, so that the
   /// two cannot join to form a token.
-  void add_text(std::string_view text) {
+  void add_text(const Piece& piece) {
     in_run_ = false;
     if (label_used_) {
       result_.labels.emplace_back();
       label_used_ = false;
       ++instance_;
     } else if (token_between_) {
-      result_.labels.back() += ' ';
+      result_.labels.back().text += ' ';
     }
-    result_.labels.back() += text;
+    Label& label = result_.labels.back();
+    if (label.end == 0) label.begin = piece.begin;
+    label.text += text_.substr(piece.begin, piece.end - piece.begin);
+    label.end = piece.end;
     token_between_ = false;
   }
 
@@ -82,7 +91,7 @@ class RunCollector {
   }
 
   std::string_view text_;
-  Runs result_{{""}, {}};
+  Runs result_{{Label()}, {}};
   std::size_t instance_ = 0;
   bool in_run_ = false;
   bool label_used_ = false;     ///< locations followed the newest label
@@ -142,7 +151,7 @@ class RepairedParser {
 
   Findings groups_of(std::size_t size) && {
     for (const Run& run : runs_.runs) {
-      if (rules_.skip_empty_phrases && is_empty_phrase(runs_.labels[run.label])) continue;
+      if (rules_.skip_empty_phrases && is_empty_phrase(runs_.labels[run.label].text)) continue;
       const std::span<const Piece> locations(run.locations);
       std::size_t at = 0;
       for (; at + size <= locations.size(); at += size) add_group(run, locations.subspan(at, size));
@@ -168,12 +177,14 @@ class RepairedParser {
     } else {
       item.shape = quad_of(locations, scale_);
     }
-    add({std::move(item), locations.front().begin, locations.back().end});
+    const Label& label = runs_.labels[run.label];
+    add({std::move(item), locations.front().begin, locations.back().end, label.begin, label.end});
   }
 
   void add_instance(std::span<const Run> runs) {
     constexpr std::size_t kLeastLocations = 4;
-    Found found{{label_of(runs.front()), Polygons{}}, 0, 0};
+    const Label& label = runs_.labels[runs.front().label];
+    Found found{{label_of(runs.front()), Polygons{}}, 0, 0, label.begin, label.end};
     auto& polygons = std::get<Polygons>(found.item.shape);
     for (const Run& run : runs) {
       if (run.locations.size() < kLeastLocations) {
@@ -187,7 +198,7 @@ class RepairedParser {
     if (!polygons.empty()) add(std::move(found));
   }
 
-  std::string label_of(const Run& run) const { return rules_.labelled ? runs_.labels[run.label] : std::string(); }
+  std::string label_of(const Run& run) const { return rules_.labelled ? runs_.labels[run.label].text : std::string(); }
 
   void add(Found found) {
     if (seen_.insert(shape_key(found.item) + found.item.label).second) findings_.found.push_back(std::move(found));

@@ -71,8 +71,11 @@ Findings find_boxes_scored_ms(std::string_view text, std::span<const TokenSpan> 
   for (const Segment& segment : find_segments(clean.text, TagSet::locations, true)) {
     const std::size_t start = before[segment.begin];
     for (; found != findings.found.end() && found->begin < segment.end(); ++found) {
-      found->item.score =
-          overlap_score(rebuilt.tokens, believed + before[found->begin] - start, believed + before[found->end] - start);
+      const auto score_of = [&](std::size_t begin, std::size_t end) {
+        return overlap_score(rebuilt.tokens, believed + before[begin] - start, believed + before[end] - start);
+      };
+      found->item.score = score_of(found->begin, found->end);
+      if (!found->item.label.empty()) found->item.label_score = score_of(found->label_begin, found->label_end);
     }
     believed += before[segment.end()] - start;
   }

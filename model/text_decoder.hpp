@@ -33,41 +33,80 @@ struct DecoderWeights {
   int heads = 1;
 };
 
-/// State of one generation: caches and activations.
-class DecoderState {
+/// Caches of one request: keys and values of its own tokens, read through slot indices, and of its encoder memory.
+class DecoderCache {
  public:
-  /// Prepares for `beams` sequences of at most `max_steps` decoder inputs and packs every layer's cross keys and values
-  /// of memory[s, d]. Reuses memory of earlier calls; may throw std::bad_alloc.
-  void start(Context& context, const DecoderWeights& weights, View<const float> memory, int beams,
-             std::int64_t max_steps);
-
-  /// One decode step: tokens[beams] at the next position, beam b continuing the sequence of beam parents[b] of the step
-  /// before (ignored in the first step). Returns logits[beams, vocabulary], valid until the next call.
-  View<const float> step(Context& context, const DecoderWeights& weights, std::span<const std::int32_t> tokens,
-                         std::span<const int> parents);
-
+  int beams() const { return beams_; }
   std::int64_t steps() const { return steps_; }
 
  private:
-  struct LayerCache {
+  friend class DecoderState;
+  struct Layer {
     Buffer<float> keys, values;  // [max_steps * beams, d]
     CrossCache cross;
   };
 
   /// Appends this step's slots and lets earlier steps follow the beams' parents.
   void follow_parents(std::span<const int> parents);
-  void self_attention(Context& context, const DecoderLayer& layer, LayerCache& cache, int heads);
-  void cross_attention_block(Context& context, const DecoderLayer& layer, const LayerCache& cache, int heads);
-  View<float> x() { return {x_.data(), beams_, d_}; }
+  std::span<const int> slots() const {
+    return std::span(slot_of_).first(static_cast<std::size_t>((steps_ + 1) * beams_));
+  }
 
-  std::vector<LayerCache> layers_;
+  std::vector<Layer> layers_;
   std::vector<int> slot_of_, reordered_;  // [max_steps * beams]
-  Buffer<float> x_, attended_;            // [beams, d]
-  Buffer<float> qkv_;                     // [beams, 3d]
-  Buffer<float> logits_;                  // [beams, vocabulary]
-  Buffer<float> memory_kv_;               // [s, 2d]
-  std::int64_t d_ = 0, steps_ = 0, max_steps_ = 0;
+  std::int64_t steps_ = 0, max_steps_ = 0;
   int beams_ = 0;
+};
+
+/// Decodes one request, or several together: every request's rows are what they are alone.
+class DecoderState {
+ public:
+  /// Prepares a cache for `beams` sequences of at most `max_steps` decoder inputs and packs every layer's cross keys
+  /// and values of memory[s, d]. Reuses the cache's memory; may throw std::bad_alloc.
+  void start(Context& context, const DecoderWeights& weights, DecoderCache& cache, View<const float> memory, int beams,
+             std::int64_t max_steps);
+
+  /// One decode step of the requests whose caches these are: for each its beams' tokens at its next position, beam b
+  /// continuing the sequence of its beam parents[b] of the step before (ignored in its first step). Rows stand in the
+  /// order of the caches. Returns logits[rows, vocabulary], valid until the next call.
+  View<const float> step(Context& context, const DecoderWeights& weights, std::span<DecoderCache* const> caches,
+                         std::span<const std::int32_t> tokens, std::span<const int> parents);
+
+  /// The same for a single request with a cache of the state's own.
+  void start(Context& context, const DecoderWeights& weights, View<const float> memory, int beams,
+             std::int64_t max_steps) {
+    start(context, weights, own_, memory, beams, max_steps);
+  }
+  View<const float> step(Context& context, const DecoderWeights& weights, std::span<const std::int32_t> tokens,
+                         std::span<const int> parents) {
+    DecoderCache* const cache = &own_;
+    return step(context, weights, {&cache, 1}, tokens, parents);
+  }
+  std::int64_t steps() const { return own_.steps(); }
+
+ private:
+  /// A layer of the model and the requests that pass through it.
+  struct Pass {
+    const DecoderLayer& weights;
+    std::size_t layer;
+    std::span<DecoderCache* const> caches;
+    int heads;
+  };
+
+  void reserve(const DecoderWeights& weights, std::int64_t rows);
+  void embed(const DecoderWeights& weights, std::span<DecoderCache* const> caches,
+             std::span<const std::int32_t> tokens);
+  void self_attention(Context& context, const Pass& pass);
+  void cross_attention_block(Context& context, const Pass& pass);
+  View<float> x() { return {x_.data(), rows_, d_}; }
+  View<float> attended() { return {attended_.data(), rows_, d_}; }
+
+  DecoderCache own_;
+  Buffer<float> x_, attended_;  // [rows, d]
+  Buffer<float> qkv_;           // [rows, 3d]
+  Buffer<float> logits_;        // [rows, vocabulary]
+  Buffer<float> memory_kv_;     // [s, 2d]
+  std::int64_t d_ = 0, rows_ = 0;
 };
 
 }  // namespace florence2

@@ -149,7 +149,7 @@ TEST_CASE("channel_attention_block", "[kernels]") {
   const TestAttention block(table, random, c, 5, dtype);
   const Plain input = random_matrix(random, n, c);
   GuardedMatrix x(n, c, c + 2);
-  Buffer<float> values;
+  GuardedMatrix values(n, c, c + 1);
   check_threads(table, x, [&](Context& context) {
     std::size_t i = 0;
     x.fill([&] { return input.values[i++]; });
@@ -157,6 +157,7 @@ TEST_CASE("channel_attention_block", "[kernels]") {
   });
   check_close(x, reference::channel_attention_block(reference::matrix(input.view()), block.expected));
   CHECK(x.intact());
+  CHECK(values.intact());
 }
 
 /// q^T k as the block sums it: panel by panel of 192 rows (for at most 341 channels), each a plain product.
@@ -195,8 +196,8 @@ TEST_CASE("channel_attention_block gives the bits of its operations", "[kernels]
     matmul(context, mixed.view().col_range(first, d), qkv.view().col_range(2 * c + first, d), mix.linear);
   }
   matmul(context, expected.view(), mixed.view(), block.weights.proj, {.gelu = false, .residual = x.view()});
-  Buffer<float> values;
-  channel_attention_block(context, x.view(), values, block.weights);
+  Plain values(x.rows, x.cols);
+  channel_attention_block(context, x.view(), values.view(), block.weights);
   check_same_bits(x.view(), expected.view());
 }
 
@@ -207,9 +208,9 @@ TEST_CASE("channel_attention_block with groups of the model's width", "[kernels]
   const TestAttention block(table, random, 64, 2);
   Plain x = random_matrix(random, 576, 64);
   const Bounded expected = reference::channel_attention_block(reference::matrix(x.view()), block.expected);
-  Buffer<float> values;
+  Plain values(x.rows, x.cols);
   Context context(table, 2);
-  channel_attention_block(context, x.view(), values, block.weights);
+  channel_attention_block(context, x.view(), values.view(), block.weights);
   check_close(x.view(), expected);
 }
 

@@ -73,14 +73,19 @@ std::vector<float> log_softmax(const std::vector<float>& logits) {
   return result;
 }
 
-/// The processors, in the reference's order: n-gram rule, forced first token, forced last token.
+/// The processors, in the reference's order: repetition penalty, n-gram rule, least length, forced first token, forced
+/// last token.
 void process(std::vector<float>& scores, const Ids& ids, const GenerationRules& rules) {
+  for (const std::int32_t id : std::set<std::int32_t>(ids.begin(), ids.end())) {
+    scores[id] = scores[id] < 0 ? scores[id] * rules.repetition_penalty : scores[id] / rules.repetition_penalty;
+  }
   const int n = rules.no_repeat_ngram, length = static_cast<int>(ids.size());
   std::map<Ids, std::set<std::int32_t>> followers;
   for (int i = 0; n > 0 && i + n <= length; ++i) followers[Ids(&ids[i], &ids[i] + n - 1)].insert(ids[i + n - 1]);
   if (n > 0 && length + 1 >= n) {
     for (const std::int32_t id : followers[Ids(ids.end() - (n - 1), ids.end())]) scores[id] = -kInfinity;
   }
+  if (length - 1 < rules.min_new_tokens) scores[rules.eos] = -kInfinity;
   const auto force = [&](std::int32_t id) {
     std::fill(scores.begin(), scores.end(), -kInfinity);
     scores[id] = 0;
@@ -170,6 +175,8 @@ GenerationRules random_rules(Random& random, int beams) {
   rules.early_stopping = pick(random, {EarlyStopping::yes, EarlyStopping::no, EarlyStopping::never});
   rules.forced_bos = pick(random, {0, -1, 5});
   rules.forced_eos = pick(random, {2, 2, -1});
+  rules.min_new_tokens = pick(random, {0, 0, 3, 6});
+  rules.repetition_penalty = pick(random, {1.0f, 1.0f, 1.3f, 0.7f});
   return rules;
 }
 
@@ -218,6 +225,8 @@ TEST_CASE("greedy search equals the specification, and beam search with one beam
     REQUIRE(actual);
     REQUIRE(actual->size() == 1);
     check_same(actual->front(), reference_greedy(scores, rules));
+    // The penalty scales logits in greedy search and log-probabilities in beam search, as the reference has it.
+    if (rules.repetition_penalty != 1.0f) continue;
     CHECK(actual->front().ids == reference_beam_search(scores, rules).front().ids);
   }
 }

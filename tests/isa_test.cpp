@@ -87,7 +87,9 @@ TEST_CASE("the scalar table comes first and needs nothing", "[kernels]") {
 TEST_CASE("tables are complete and have the tile the blocking expects", "[kernels]") {
   for (const KernelTable* t : tested_tables()) {
     CAPTURE(t->name);
-    CHECK((t->quantize_row && t->gemm_f32_u8_s8p && t->group > 0 && t->activation_bytes * t->group == 4));
+    CHECK((t->quantize_row && t->quantize_column && t->gemm_f32_u8_s8p && t->depth_unit % 8 == 0));
+    CHECK((t->top_level > 0 && t->top_level <= 255));
+    CHECK(t->top_level * t->quad_limit < 1 << 15);  // or sums of four products would not fit 16 bits
     CHECK((t->gemm_f32_f32_f32p && t->gemm_f32_f32_f16p && t->gemm_f32_f32_bf16p && t->widen_f16 && t->widen_bf16));
     CHECK((t->layer_norm && t->softmax && t->max && t->sum_exp && t->gelu && t->add && t->dot && t->axpy));
     CHECK(t->depthwise3x3_row != nullptr);

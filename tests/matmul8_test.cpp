@@ -3,10 +3,12 @@
 // The integer sums are exact, so tables must agree bit for bit. Against the oracle only the rounding of the activations
 // differs: half a step of the row's scale for each, times the weights' magnitudes.
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <cstring>
 #include <limits>
+#include <map>
+#include <numeric>
 
 #include "kernels/matmul.hpp"
 #include "tests/guarded_buffer.hpp"
@@ -17,8 +19,8 @@ namespace {
 
 using reference::Matrix;
 
-std::int64_t whole_groups(const KernelTable& table, std::int64_t k) {
-  return (k + table.group - 1) / table.group * table.group;
+std::int64_t padded_depth(const KernelTable& table, std::int64_t k) {
+  return (k + table.depth_unit - 1) / table.depth_unit * table.depth_unit;
 }
 
 /// One row as the table quantises it, read back as integers with the zero point taken away.
@@ -27,21 +29,15 @@ struct QuantizedRow {
   std::int32_t zero = -1;
   std::vector<int> centred;
 
-  QuantizedRow(const KernelTable& table, std::vector<float> values) {
-    const auto k = static_cast<std::int64_t>(values.size()), padded = whole_groups(table, k);
+  QuantizedRow(const KernelTable& table, const std::vector<float>& values) {
+    const auto k = static_cast<std::int64_t>(values.size());
     GuardedBuffer<float> src(k);
     std::copy(values.begin(), values.end(), src.data());
-    GuardedBuffer<std::byte> dst(padded * table.activation_bytes);
+    GuardedBuffer<std::uint8_t> dst(padded_depth(table, k));
     table.quantize_row(dst.data(), &scale, &zero, src.data(), k);
     CHECK(dst.intact());
-    for (std::int64_t i = 0; i < padded; ++i) centred.push_back(read(table, dst.data(), i));
-  }
-
-  int read(const KernelTable& table, const std::byte* data, std::int64_t i) const {
-    if (table.activation_bytes == 1) return std::to_integer<int>(data[i]) - zero;
-    std::int16_t value;
-    std::memcpy(&value, data + 2 * i, sizeof(value));
-    return value;
+    for (std::int64_t i = 0; i < k; ++i) centred.push_back(dst[i] - zero);
+    for (std::int64_t i = k; i < dst.size(); ++i) CHECK(dst[i] == 0);
   }
 };
 
@@ -56,13 +52,13 @@ TEST_CASE("a row is quantised to the nearest step of its own range", "[kernels]"
     const float low = std::min(0.0f, *std::min_element(x.begin(), x.end()));
     const float high = std::max(0.0f, *std::max_element(x.begin(), x.end()));
     CAPTURE(k, q.scale, q.zero);
-    CHECK(q.scale == (high - low) / 255);
-    CHECK((q.zero >= 0 && q.zero <= 255));
+    CHECK(q.scale == (high - low) / static_cast<float>(table.top_level));
+    CHECK((q.zero >= 0 && q.zero <= table.top_level));
     // Half a step, twice at the ends of the range where the zero point was rounded too, and the f32 product x / scale.
     const double bound = (1.0 + 255 * 0x1p-22) * static_cast<double>(q.scale);
     for (std::size_t i = 0; i < x.size(); ++i) {
       CHECK(std::abs(static_cast<double>(q.centred[i]) * q.scale - x[i]) <= bound);
-      CHECK((q.centred[i] + q.zero >= 0 && q.centred[i] + q.zero <= 255));
+      CHECK((q.centred[i] + q.zero >= 0 && q.centred[i] + q.zero <= table.top_level));
     }
   }
 }
@@ -90,21 +86,24 @@ TEST_CASE("a row that is not finite has NaN as its scale", "[kernels]") {
   }
 }
 
-/// Rows of integers in [-100, 155] whose range is exactly that: their scale is 1 and they are quantised exactly.
-Plain exact_rows(Random& random, std::int64_t m, std::int64_t k) {
+/// Rows of integers whose range is exactly top_level: their scale is 1 and they are quantised exactly.
+Plain exact_rows(const KernelTable& table, Random& random, std::int64_t m, std::int64_t k) {
+  constexpr int kLow = -75;
+  const auto levels = static_cast<std::uint64_t>(table.top_level) + 1;
   Plain a(m, k);
-  for (float& value : a.values) value = static_cast<float>(static_cast<int>(random.bits() % 256) - 100);
+  for (float& value : a.values) value = static_cast<float>(static_cast<int>(random.bits() % levels) + kLow);
   for (std::int64_t r = 0; r < m; ++r) {
-    a.view().row(r)[r % k] = -100;
-    a.view().row(r)[(r + 1) % k] = 155;
+    a.view().row(r)[r % k] = kLow;
+    a.view().row(r)[(r + 1) % k] = static_cast<float>(table.top_level + kLow);
   }
   return a;
 }
 
-/// Integer weights whose columns hold 127, so that they too are quantised exactly, with scale 1.
+/// Integer weights that are quantised exactly, with scale 1: each column holds 127, the others are so small that any
+/// four of one sign stay below every quad_limit.
 Plain exact_weights(Random& random, std::int64_t n, std::int64_t k) {
   Plain w(n, k);
-  for (float& value : w.values) value = static_cast<float>(static_cast<int>(random.bits() % 255) - 127);
+  for (float& value : w.values) value = static_cast<float>(static_cast<int>(random.bits() % 31) - 15);
   for (std::int64_t r = 0; r < n; ++r) w.view().row(r)[(3 * r) % k] = r % 2 == 0 ? 127.0f : -127.0f;
   return w;
 }
@@ -114,7 +113,7 @@ TEST_CASE("8-bit matmul is exact for every small m and n, and around the blocks"
   CAPTURE(table.name);
   Random random(32);
   const auto check = [&](std::int64_t m, std::int64_t n, std::int64_t k) {
-    const Plain a = exact_rows(random, m, k), weight = exact_weights(random, n, k);
+    const Plain a = exact_rows(table, random, m, k), weight = exact_weights(random, n, k);
     const TestLinear layer(table, weight, {}, DType::s8);
     GuardedMatrix left(m, k, k + m % 3, m % 2), dst(m, n, n + 2);
     std::int64_t i = 0;
@@ -134,7 +133,7 @@ TEST_CASE("8-bit matmul is exact for every small m and n, and around the blocks"
 
 /// What 8-bit products compute, with the activations as they are: x times the weights' quantised values; and how far
 /// rounding the activations, and f32, may move it.
-reference::Bounded expected_8bit(View<const float> a, const Linear& linear) {
+reference::Bounded expected_8bit(const KernelTable& table, View<const float> a, const Linear& linear) {
   const std::int64_t k = linear.in(), n = linear.out();
   Matrix weight(k, n);
   std::vector<float> column(static_cast<std::size_t>(k));
@@ -145,7 +144,7 @@ reference::Bounded expected_8bit(View<const float> a, const Linear& linear) {
   const Matrix x = reference::matrix(a), magnitudes = weight.cwiseAbs().colwise().sum();
   Matrix value = x * weight, error = Matrix::Zero(a.rows, n);
   for (std::int64_t r = 0; r < a.rows; ++r) {
-    const double step = (std::max(0.0, x.row(r).maxCoeff()) - std::min(0.0, x.row(r).minCoeff())) / 255;
+    const double step = (std::max(0.0, x.row(r).maxCoeff()) - std::min(0.0, x.row(r).minCoeff())) / table.top_level;
     const double f32 = 4 * 0x1p-24 * x.row(r).cwiseAbs().maxCoeff();  // scales, their product, the product with the sum
     error.row(r) = (step * (1 + 255 * 0x1p-22) + f32) * magnitudes;
   }
@@ -164,7 +163,7 @@ TEST_CASE("8-bit matmul stays within half a step of the activations", "[kernels]
     GuardedMatrix dst(m, n, n + 1);
     Context context(table, 2);
     matmul(context, dst, a.view(), layer.linear);
-    reference::Bounded expected = expected_8bit(a.view(), layer.linear);
+    reference::Bounded expected = expected_8bit(table, a.view(), layer.linear);
     expected.value.rowwise() += layer.affine.bias;
     expected.error.array() += 0x1p-23 * (1 + expected.value.cwiseAbs().maxCoeff());
     CAPTURE(m);
@@ -172,18 +171,18 @@ TEST_CASE("8-bit matmul stays within half a step of the activations", "[kernels]
   }
 }
 
-TEST_CASE("8-bit products have the same bits on every table and for any number of threads or rows", "[kernels]") {
+TEST_CASE("8-bit products have the same bits on tables of the same limits and for any threads or rows", "[kernels]") {
   Random random(34);
   const std::int64_t m = 150, n = 101, k = 147;
   const Plain a = random_matrix(random, m, k), weight = random_matrix(random, n, k);
   const std::vector<float> bias = random.floats(n);
-  Plain first(m, n), dst(m, n);
+  std::map<int, Plain> first;  // by quad_limit
+  Plain dst(m, n);
   for (const KernelTable* table : tables_8bit()) {
     const TestLinear layer(*table, weight, bias, DType::s8);
     check_threads(*table, dst.view(), [&](Context& context) { matmul(context, dst.view(), a.view(), layer.linear); });
-    if (table == tables_8bit().front()) first = dst;
     CAPTURE(table->name);
-    check_same_bits(dst.view(), first.view());
+    check_same_bits(dst.view(), first.try_emplace(table->quad_limit, dst).first->second.view());
     for (const std::int64_t r : {0, 77, 149}) {
       Plain one(1, n);
       Context context(*table, 2);
@@ -213,31 +212,92 @@ TEST_CASE("the fused MLP block with 8-bit weights equals its parts", "[kernels]"
   check_same_bits(block.view(), expected.view());
 }
 
-TEST_CASE("8-bit packing keeps each weight within half a step of its channel's scale", "[kernels]") {
+/// The scale that packing must choose: the smallest that keeps magnitudes at 127 and quads within the limit.
+float expected_scale(const KernelTable& table, const float* row, std::int64_t k) {
+  float largest = 0, quad_sum = 0;
+  for (std::int64_t i = 0; i < k; ++i) largest = std::max(largest, std::abs(row[i]));
+  for (std::int64_t i = 0; i < k; i += 8) {
+    for (const auto& quad : {std::array{0, 1, 4, 5}, std::array{2, 3, 6, 7}}) {
+      float above[4], below[4];
+      for (std::size_t j = 0; j < 4; ++j) {
+        const float value = i + quad[j] < k ? row[i + quad[j]] : 0.0f;
+        above[j] = std::max(value, 0.0f);
+        below[j] = std::max(-value, 0.0f);
+      }
+      const auto sum = [](const float(&x)[4]) { return (x[0] + x[1]) + (x[2] + x[3]); };
+      quad_sum = std::max({quad_sum, sum(above), sum(below)});
+    }
+  }
+  if (table.quad_limit == 0) return largest / 127;
+  return std::max(largest / 127, quad_sum / static_cast<float>(table.quad_limit));
+}
+
+/// Largest sum over the positive or the negative integers of a quad.
+int largest_quad(const std::vector<int>& q) {
+  int largest = 0;
+  for (std::size_t i = 0; i < q.size(); i += 8) {
+    for (const auto& quad : {std::array<std::size_t, 4>{0, 1, 4, 5}, std::array<std::size_t, 4>{2, 3, 6, 7}}) {
+      int above = 0, below = 0;
+      for (const std::size_t j : quad) {
+        const int value = i + j < q.size() ? q[i + j] : 0;
+        (value > 0 ? above : below) += std::abs(value);
+      }
+      largest = std::max({largest, above, below});
+    }
+  }
+  return largest;
+}
+
+TEST_CASE("8-bit packing keeps each weight within a step and each quad within its limit", "[kernels]") {
   const KernelTable& table = *GENERATE(from_range(tables_8bit()));
   CAPTURE(table.name);
   Random random(36);
-  for (const std::int64_t k : {1, 2, 3, 33, 64}) {
+  for (const std::int64_t k : {1, 2, 3, 33, 64, 200}) {
     const std::int64_t n = table.nr + 3;
     Plain weight = random_matrix(random, n, k);
     std::fill_n(weight.view().row(1), k, 0.0f);
+    std::fill_n(weight.view().row(2), k, 0.7f);  // every quad is at its limit
     PackedMatrix packed(table, DType::s8, n, k);
     packed.pack_floats(0, n, weight.values.data());
     std::vector<float> column(static_cast<std::size_t>(k));
     for (std::int64_t j = 0; j < n; ++j) {
       const float* const row = weight.view().row(j);
-      const float largest =
-          std::abs(*std::max_element(row, row + k, [](float x, float y) { return std::abs(x) < std::abs(y); }));
-      CHECK(*packed.scales(j) == largest / 127);
+      const float scale = expected_scale(table, row, k);
+      CHECK(*packed.scales(j) == scale);
       packed.unpack_column(j, column.data());
-      double sum = 0;
+      std::vector<int> q;
       for (std::int64_t i = 0; i < k; ++i) {
-        const double q = largest > 0 ? static_cast<double>(column[static_cast<std::size_t>(i)]) / (largest / 127) : 0;
-        sum += std::round(q);
-        CHECK(std::abs(column[static_cast<std::size_t>(i)] - row[i]) <= (0.5 + 127 * 0x1p-22) * largest / 127);
+        const float value = column[static_cast<std::size_t>(i)];
+        q.push_back(scale > 0 ? static_cast<int>(std::lround(value / scale)) : 0);
+        // Half a step of rounding, where no quad had to give way; then at most one, and that is taken where it was up.
+        const double steps = table.quad_limit == 0 ? 0.5 : 1.0;
+        CHECK(std::abs(value - row[i]) <= (steps + 127 * 0x1p-22) * static_cast<double>(scale));
       }
-      CHECK(*packed.sums(j) == sum);
+      CHECK(*packed.sums(j) == std::accumulate(q.begin(), q.end(), 0));
+      if (table.quad_limit > 0) CHECK(largest_quad(q) <= table.quad_limit);
     }
+  }
+}
+
+TEST_CASE("sums of four products reach the edge of 16 bits and stay exact", "[kernels]") {
+  const KernelTable& table = *GENERATE(from_range(tables_8bit()));
+  CAPTURE(table.name);
+  const std::int64_t n = table.nr, k = 64;
+  Plain weight(n, k), a(1, k);
+  // All weights of a column alike and all activations at the top: every quad is as large as it may be, of either sign.
+  for (std::int64_t j = 0; j < n; ++j) std::fill_n(weight.view().row(j), k, j % 2 == 0 ? 1.0f : -1.0f);
+  std::fill(a.values.begin(), a.values.end(), 1.0f);
+  PackedMatrix packed(table, DType::s8, n, k);
+  packed.pack_floats(0, n, weight.values.data());
+  const Linear linear{std::move(packed), {}};
+  Plain dst(1, n);
+  Context context(table, 1);
+  matmul(context, dst.view(), a.view(), linear);
+  std::vector<float> column(static_cast<std::size_t>(k));
+  for (std::int64_t j = 0; j < n; ++j) {
+    linear.weight.unpack_column(j, column.data());
+    const double sum = std::accumulate(column.begin(), column.end(), 0.0);
+    CHECK(dst.values[static_cast<std::size_t>(j)] == Approx(sum).epsilon(4 * 0x1p-24));
   }
 }
 

@@ -298,12 +298,13 @@ TEST_CASE("Items as JSON") {
   };
   const std::string car = "car" + tags({52, 332, 932, 774});
   CHECK(items(Task::object_detection, car, Compat::none) ==
-        R"([{"label":"car","box":[33.6,159.59999,596.8,371.75998],"score":0}])");
-  CHECK(items(Task::object_detection, car, Compat::hf) == R"([{"label":"car","box":[33,159,596,371],"score":0}])");
+        R"([{"label":"car","box":[33.6,159.59999,596.8,371.75998],"score":0,"label_score":0}])");
+  CHECK(items(Task::object_detection, car, Compat::hf) ==
+        R"([{"label":"car","box":[33,159,596,371],"score":0,"label_score":0}])");
   CHECK(items(Task::ocr_with_region, "A" + tags({0, 0, 0, 0, 0, 0, 0, 0}), Compat::hf) ==
-        R"([{"label":"A","quad":[0,0,0,0,0,0,0,0],"score":0}])");
+        R"([{"label":"A","quad":[0,0,0,0,0,0,0,0],"score":0,"label_score":0}])");
   CHECK(items(Task::region_to_segmentation, tags({0, 0, 10, 10, 20, 20}), Compat::hf) ==
-        R"([{"label":"","polygons":[[0,0,6,5,13,9]],"score":0}])");
+        R"([{"label":"","polygons":[[0,0,6,5,13,9]],"score":0,"label_score":0}])");
   CHECK(items(Task::caption, "a car", Compat::none) == "[]");
   // Larger than 64 bits can hold: the largest float that fits.
   const std::string far = "<loc_" + std::string(40, '9') + ">";

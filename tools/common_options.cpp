@@ -2,7 +2,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
 
 namespace florence2 {
 namespace {
@@ -51,17 +50,8 @@ void add_quiet_option(Arguments& arguments, bool& quiet) {
 }
 
 void add_threads_option(Arguments& arguments, int& threads) {
-  arguments.value("-t,--threads", "N", "threads; else $FLORENCE2_THREADS, else the physical cores this process may use",
+  arguments.value("-t,--threads", "N", "default: the physical cores that this process may use",
                   integer_into(threads, 1, kMostThreads));
-}
-
-Status threads_from_environment(int& threads) {
-  const char* variable = std::getenv("FLORENCE2_THREADS");
-  if (threads != 0 || variable == nullptr || *variable == '\0') return {};
-  const auto number = parse_integer(variable, 1, kMostThreads);
-  if (!number) return Error{ErrorCode::argument, number.error().message, "FLORENCE2_THREADS"};
-  threads = static_cast<int>(*number);
-  return {};
 }
 
 void add_precision_option(Arguments& arguments, std::string& precision) {
@@ -73,8 +63,9 @@ void add_precision_option(Arguments& arguments, std::string& precision) {
 }
 
 void add_compat_option(Arguments& arguments, Compat& compat) {
-  arguments.value("--compat", "WHOSE", "prompts and parsing exactly as a reference: none, hf or ms (default none)",
-                  choice_into<Compat>(compat, {{"none", Compat::none}, {"hf", Compat::hf}, {"ms", Compat::ms}}));
+  add_choice<Compat>(arguments,
+                     {{}, "--compat", "WHOSE", "prompts and parsing as a reference: none, hf or ms (default none)", {}},
+                     compat, {{"none", Compat::none}, {"hf", Compat::hf}, {"ms", Compat::ms}});
 }
 
 void add_picture_options(Arguments& arguments, PictureOptions& options) {

@@ -31,30 +31,39 @@ std::string progress_text(const HubFile& file, std::int64_t bytes) {
   return file.name + ": " + megabytes(bytes) + " of " + megabytes(file.bytes) + " MB";
 }
 
-Result<int> download(int argc, char** argv) {
-  Arguments arguments(kHeading);
+struct DownloadSettings {
   std::vector<std::string> names;
   bool offline = false, quiet = false;
-  arguments.positionals("NAME", "", "base, large, base-ft, large-ft or OWNER/REPO[@REVISION]", names);
-  arguments.flag("--offline", offline, "only look into the cache");
-  add_quiet_option(arguments, quiet);
+};
+
+void declare(Arguments& arguments, DownloadSettings& settings) {
+  arguments.positionals("NAME", "", "base, large, base-ft, large-ft or OWNER/REPO[@REVISION]", settings.names);
+  arguments.flag("--offline", settings.offline, "only look into the cache");
+  add_quiet_option(arguments, settings.quiet);
+}
+
+Result<HubRepository> repository_of(const std::vector<std::string>& names) {
+  const std::string expected = "base, large, base-ft, large-ft or OWNER/REPO[@REVISION]";
+  if (names.size() != 1) {
+    return Error{ErrorCode::argument, "needs one name: " + expected + "; found " + std::to_string(names.size()),
+                 "download"};
+  }
+  if (const auto repository = parse_repository(names[0])) return *repository;
+  return Error{ErrorCode::argument, "must be " + expected + ", found \"" + names[0] + "\"", "download"};
+}
+
+Result<int> download(int argc, char** argv) {
+  DownloadSettings options;
+  Arguments arguments("download", kHeading);
+  declare(arguments, options);
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return 0;
-  if (names.size() != 1) {
-    return Error{ErrorCode::argument, "needs one name, as base or OWNER/REPO; found " + std::to_string(names.size()),
-                 "download"};
-  }
-  const auto repository = parse_repository(names[0]);
-  if (!repository) {
-    return Error{ErrorCode::argument,
-                 "must be base, large, base-ft, large-ft or OWNER/REPO[@REVISION], found \"" + names[0] + "\"",
-                 "download"};
-  }
+  FL_ASSIGN(const HubRepository repository, repository_of(options.names));
   HubSettings settings = hub_settings_from_environment();
-  settings.offline = settings.offline || offline;
-  Progress progress(!quiet);
+  settings.offline = settings.offline || options.offline;
+  Progress progress(!options.quiet);
   const auto show = [&](const HubFile& file, std::int64_t bytes) { progress.show(progress_text(file, bytes)); };
-  const auto folder = download_repository(*repository, settings, show);
+  const auto folder = download_repository(repository, settings, show);
   progress.clear();
   if (!folder) return folder.error();
   FL_ASSIGN(Output output, Output::open({}));
@@ -63,6 +72,13 @@ Result<int> download(int argc, char** argv) {
 }
 
 }  // namespace
+
+HelpPage download_page() {
+  DownloadSettings settings;
+  Arguments arguments("download", kHeading);
+  declare(arguments, settings);
+  return arguments.page();
+}
 
 int download_command(int argc, char** argv) { return conclude(download(argc, argv)); }
 

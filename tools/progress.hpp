@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "tools/stopwatch.hpp"
+#include "core/stopwatch.hpp"
 
 namespace florence2 {
 

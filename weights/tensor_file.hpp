@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -35,6 +36,7 @@ std::string shape_text(std::span<const std::int64_t> shape);
 struct TensorFile {
   File file;
   std::vector<TensorInfo> tensors;
+  std::map<std::string, std::string> metadata = {};  // what the writer wrote about the file
 };
 
 }  // namespace florence2

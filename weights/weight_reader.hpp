@@ -23,6 +23,12 @@
 
 namespace florence2 {
 
+/// In files of our own, an I8 tensor "<name>.weight" has its channels' scales in "<name>" + kScaleSuffix, and the
+/// metadata say which quad_limit (kernels/table.hpp) its values keep.
+inline constexpr const char* kScaleSuffix = ".weight_scale";
+inline constexpr std::string_view kQuadLimitKey = "florence2.quad_limit";
+inline constexpr std::string_view kPrecisionKey = "florence2.precision";
+
 class WeightReader {
  public:
   /// The element type to pack a weight in, given its name and the type it is stored in.
@@ -46,6 +52,8 @@ class WeightReader {
   Status check_adapters_used() const;
 
   const std::string& path() const { return source_.path(); }  ///< the weights, or the index of the shards
+  /// What the writer of the file wrote under `key`, or nothing.
+  std::string metadata(std::string_view key) const;
   bool ms_layout() const { return ms_layout_; }
   /// Shape of a tensor, or empty when the file lacks it. `hf_name` as in all calls.
   std::span<const std::int64_t> shape_of(std::string_view hf_name) const;
@@ -66,6 +74,8 @@ class WeightReader {
   /// "<name>.weight" [c, 1, 3, 3] as [9][c], and its bias.
   Result<Depthwise> depthwise(std::string_view name, std::int64_t c);
   Result<Norm> norm(std::string_view name, std::int64_t n);
+  /// The type in which a tensor is stored; error as for one that is missing.
+  Result<DType> stored_dtype(std::string_view hf_name) const;
   /// Any tensor widened to f32, row-major.
   Result<Buffer<float>> tensor(std::string_view hf_name, std::initializer_list<std::int64_t> shape);
 
@@ -88,6 +98,7 @@ class WeightReader {
   WeightReader(TensorSource source, const Options& options);
   std::string file_name(std::string_view hf_name) const;
   DType packed_dtype(std::string_view hf_name, DType stored) const;
+  Error missing(const std::string& name) const;
   Error damaged(const TensorInfo& info, const std::string& what) const;
   /// The tensor, marked used; errors name it, what was found and what was expected.
   Result<Stored> expect(std::string_view hf_name, std::span<const std::int64_t> shape);
@@ -97,6 +108,9 @@ class WeightReader {
   Status read(const Stored& tensor, std::int64_t first, std::int64_t count, DType dtype, std::byte* dst) const;
   /// The whole tensor widened to dst.
   Status read_floats(const Stored& tensor, float* dst) const;
+  /// The scales of 8-bit layers one after the other; empty for others. Error model when `table` cannot use them.
+  Result<Buffer<float>> scales_of(std::span<const std::string> names, const KernelTable& table, DType stored,
+                                  std::int64_t out);
   /// "<name>.bias" of several layers one after the other.
   Result<Buffer<float>> biases(std::span<const std::string> names, std::int64_t out);
 

@@ -1,4 +1,5 @@
-// Kernel table "avx2_vnni": "avx2" with dot products of bytes (AVX-VNNI). See docs/kernels.md for the rules of this folder.
+// Kernel table "avx2_vnni": "avx2" with dot products of bytes (AVX-VNNI). See docs/kernels.md for the rules of this
+// folder.
 #include <immintrin.h>
 
 #include <cstdint>
@@ -17,6 +18,8 @@ namespace {
 #include "kernels/simd/gemm-inl.hpp"
 //
 #include "kernels/simd/dot8-inl.hpp"
+//
+#include "kernels/simd/quantize-inl.hpp"
 //
 #include "kernels/simd/gemm8-inl.hpp"
 //

@@ -16,6 +16,8 @@ namespace {
 //
 #include "kernels/simd/dot8-inl.hpp"
 //
+#include "kernels/simd/quantize-inl.hpp"
+//
 #include "kernels/simd/gemm8-inl.hpp"
 //
 #include "kernels/simd/rowwise-inl.hpp"

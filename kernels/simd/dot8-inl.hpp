@@ -1,9 +1,35 @@
-// 8-bit products: one register of int32 sums, and what adds a group of k values of A and B to it. Written over the same
-// macros as vec-inl.hpp.
+// 8-bit products: one register of int32 sums, and what adds a step of k values to it. Written over the same macros as
+// vec-inl.hpp.
 //
-// A row of A is quantised to q in [0, 255] with a zero point z. Instruction sets without a dot product of unsigned and
-// signed bytes multiply 16-bit pairs, whose sums cannot overflow: their rows hold q - z, and kGroup is 2. Those with
-// one keep q itself, take groups of 4, and subtract z times the sum of B's column at the end. Both sums are exact.
+// A row of A is quantised to q in [0, kTopLevel] with a zero point z; the sum of q * B is formed first, and z times the
+// sum of B's column is subtracted at the end. Both are exact.
+//
+// Without a dot product of bytes, four products are added in 16 bits before they are widened: two of a pair by maddubs,
+// and the pair of the next group. Hence a quad's weights of one sign may add up to kQuadLimit at most, with
+// kTopLevel * kQuadLimit < 2^15. The two share what this costs in accuracy about equally.
+
+constexpr int kGroup = 4;      // values of k side by side in a panel
+constexpr int kDepthUnit = 8;  // k is padded to a multiple of it
+#if defined(FL_SIMD_VNNI) || defined(FL_SIMD_SCALAR)
+constexpr int kTopLevel = 255;
+constexpr int kQuadLimit = 0;  // none
+#else
+constexpr int kTopLevel = 190;
+constexpr int kQuadLimit = 172;
+#endif
+
+// Rows of the tile: with two registers of B, or four where two groups are added at once, they fill the registers.
+#if defined(FL_SIMD_AVX512)
+#if defined(FL_SIMD_VNNI)
+constexpr int kTileRows8 = 12;
+#else
+constexpr int kTileRows8 = 10;
+#endif
+#elif defined(FL_SIMD_VNNI)
+constexpr int kTileRows8 = 6;
+#else
+constexpr int kTileRows8 = 4;
+#endif
 
 #if defined(FL_SIMD_AVX512)
 
@@ -13,37 +39,25 @@ struct I32 {
 inline I32 zero_i32() { return {_mm512_setzero_si512()}; }
 inline F32 to_float(I32 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 inline I32 to_integer(F32 a) { return {_mm512_cvtps_epi32(a.v)}; }  // to nearest even
-
-#if defined(FL_SIMD_VNNI)
-constexpr int kGroup = 4;
-using Activation = std::uint8_t;
-struct Weights8 {
-  __m512i v;
-};
-inline Weights8 load_weights(const std::int8_t* p) { return {_mm512_loadu_si512(p)}; }
-inline I32 add_dot(I32 acc, std::int32_t group, Weights8 b) {
-  return {_mm512_dpbusd_epi32(acc.v, _mm512_set1_epi32(group), b.v)};
-}
 inline I32 subtract_product(I32 acc, std::int32_t zero, const std::int32_t* sums) {
   return {_mm512_sub_epi32(acc.v, _mm512_mullo_epi32(_mm512_set1_epi32(zero), _mm512_loadu_si512(sums)))};
 }
-inline void store_activations(Activation* dst, I32 q) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm512_cvtepi32_epi8(q.v));
-}
-#else
-constexpr int kGroup = 2;
-using Activation = std::int16_t;
-struct Weights8 {
+inline I32 add(I32 a, I32 b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline std::int32_t sum_of(I32 a) { return _mm512_reduce_add_epi32(a.v); }
+/// The low byte of each lane.
+inline void store_bytes(void* dst, I32 q) { _mm_storeu_si128(static_cast<__m128i*>(dst), _mm512_cvtepi32_epi8(q.v)); }
+
+struct Bytes {
   __m512i v;
 };
-inline Weights8 load_weights(const std::int8_t* p) {
-  return {_mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
-}
-inline I32 add_dot(I32 acc, std::int32_t group, Weights8 b) {
-  return {_mm512_add_epi32(acc.v, _mm512_madd_epi16(_mm512_set1_epi32(group), b.v))};
-}
-inline void store_activations(Activation* dst, I32 q) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst), _mm512_cvtepi32_epi16(q.v));
+inline Bytes load_bytes(const std::int8_t* p) { return {_mm512_loadu_si512(p)}; }
+inline Bytes broadcast_group(std::int32_t group) { return {_mm512_set1_epi32(group)}; }
+#if defined(FL_SIMD_VNNI)
+inline I32 add_dot(I32 acc, Bytes a, Bytes b) { return {_mm512_dpbusd_epi32(acc.v, a.v, b.v)}; }
+#else
+inline I32 add_dots(I32 acc, Bytes a0, Bytes b0, Bytes a1, Bytes b1) {
+  const __m512i pairs = _mm512_add_epi16(_mm512_maddubs_epi16(a0.v, b0.v), _mm512_maddubs_epi16(a1.v, b1.v));
+  return {_mm512_add_epi32(acc.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
 }
 #endif
 
@@ -52,48 +66,37 @@ inline void store_activations(Activation* dst, I32 q) {
 struct I32 {
   __m256i v;
 };
-// Opaque, so that g++ 12 does not see equal constants in all sums of a tile, which makes it spill half of them.
-inline I32 zero_i32() {
-  I32 zero{_mm256_setzero_si256()};
-  __asm__("" : "+x"(zero.v));
-  return zero;
-}
+inline I32 zero_i32() { return {_mm256_setzero_si256()}; }
 inline F32 to_float(I32 a) { return {_mm256_cvtepi32_ps(a.v)}; }
 inline I32 to_integer(F32 a) { return {_mm256_cvtps_epi32(a.v)}; }  // to nearest even
-
-#if defined(FL_SIMD_VNNI)
-constexpr int kGroup = 4;
-using Activation = std::uint8_t;
-struct Weights8 {
-  __m256i v;
-};
-inline Weights8 load_weights(const std::int8_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
-inline I32 add_dot(I32 acc, std::int32_t group, Weights8 b) {
-  return {_mm256_dpbusd_avx_epi32(acc.v, _mm256_set1_epi32(group), b.v)};
-}
 inline I32 subtract_product(I32 acc, std::int32_t zero, const std::int32_t* sums) {
   const __m256i columns = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums));
   return {_mm256_sub_epi32(acc.v, _mm256_mullo_epi32(_mm256_set1_epi32(zero), columns))};
 }
-inline void store_activations(Activation* dst, I32 q) {
-  const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(q.v), _mm256_extracti128_si256(q.v, 1));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(dst), _mm_packus_epi16(words, words));
+inline I32 add(I32 a, I32 b) { return {_mm256_add_epi32(a.v, b.v)}; }
+inline std::int32_t sum_of(I32 a) {
+  __m128i x = _mm_add_epi32(_mm256_castsi256_si128(a.v), _mm256_extracti128_si256(a.v, 1));
+  x = _mm_add_epi32(x, _mm_shuffle_epi32(x, 0x4E));
+  return _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0xB1)));
 }
-#else
-constexpr int kGroup = 2;
-using Activation = std::int16_t;
-struct Weights8 {
+/// The low byte of each lane.
+inline void store_bytes(void* dst, I32 q) {
+  const __m256i low = _mm256_and_si256(q.v, _mm256_set1_epi32(0xFF));
+  const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+  _mm_storel_epi64(static_cast<__m128i*>(dst), _mm_packus_epi16(words, words));
+}
+
+struct Bytes {
   __m256i v;
 };
-inline Weights8 load_weights(const std::int8_t* p) {
-  return {_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
-}
-inline I32 add_dot(I32 acc, std::int32_t group, Weights8 b) {
-  return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(_mm256_set1_epi32(group), b.v))};
-}
-inline void store_activations(Activation* dst, I32 q) {
-  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(q.v), _mm256_extracti128_si256(q.v, 1));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), words);
+inline Bytes load_bytes(const std::int8_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
+inline Bytes broadcast_group(std::int32_t group) { return {_mm256_set1_epi32(group)}; }
+#if defined(FL_SIMD_VNNI)
+inline I32 add_dot(I32 acc, Bytes a, Bytes b) { return {_mm256_dpbusd_avx_epi32(acc.v, a.v, b.v)}; }
+#else
+inline I32 add_dots(I32 acc, Bytes a0, Bytes b0, Bytes a1, Bytes b1) {
+  const __m256i pairs = _mm256_add_epi16(_mm256_maddubs_epi16(a0.v, b0.v), _mm256_maddubs_epi16(a1.v, b1.v));
+  return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
 }
 #endif
 
@@ -112,27 +115,36 @@ inline I32 to_integer(F32 a) {  // to nearest even
   for (int i = 0; i < 4; ++i) r.v[i] = static_cast<std::int32_t>(whole.v[i]);
   return r;
 }
-
-constexpr int kGroup = 2;
-using Activation = std::int16_t;
-struct Weights8 {
-  std::int32_t even[4], odd[4];
-};
-inline Weights8 load_weights(const std::int8_t* p) {
-  Weights8 b;
-  for (int i = 0; i < 4; ++i) {
-    b.even[i] = p[2 * i];
-    b.odd[i] = p[2 * i + 1];
-  }
-  return b;
-}
-inline I32 add_dot(I32 acc, std::int32_t group, Weights8 b) {
-  const std::int32_t even = static_cast<std::int16_t>(group & 0xFFFF), odd = group >> 16;
-  for (int i = 0; i < 4; ++i) acc.v[i] += even * b.even[i] + odd * b.odd[i];
+inline I32 subtract_product(I32 acc, std::int32_t zero, const std::int32_t* sums) {
+  for (int i = 0; i < 4; ++i) acc.v[i] -= zero * sums[i];
   return acc;
 }
-inline void store_activations(Activation* dst, I32 q) {
-  for (int i = 0; i < 4; ++i) dst[i] = static_cast<Activation>(q.v[i]);
+inline I32 add(I32 a, I32 b) {
+  for (int i = 0; i < 4; ++i) a.v[i] += b.v[i];
+  return a;
+}
+inline std::int32_t sum_of(I32 a) { return a.v[0] + a.v[1] + a.v[2] + a.v[3]; }
+/// The low byte of each lane.
+inline void store_bytes(void* dst, I32 q) {
+  for (int i = 0; i < 4; ++i) static_cast<std::uint8_t*>(dst)[i] = static_cast<std::uint8_t>(q.v[i]);
+}
+
+struct Bytes {
+  std::int8_t v[16];
+};
+inline Bytes load_bytes(const std::int8_t* p) {
+  Bytes b;
+  __builtin_memcpy(b.v, p, sizeof(b.v));
+  return b;
+}
+inline Bytes broadcast_group(std::int32_t group) {
+  Bytes b;
+  for (int i = 0; i < 4; ++i) __builtin_memcpy(b.v + 4 * i, &group, sizeof(group));
+  return b;
+}
+inline I32 add_dot(I32 acc, Bytes a, Bytes b) {
+  for (int i = 0; i < 16; ++i) acc.v[i / 4] += static_cast<std::uint8_t>(a.v[i]) * b.v[i];
+  return acc;
 }
 
 #endif

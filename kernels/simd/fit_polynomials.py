@@ -37,9 +37,9 @@ def show(name, fit):
 
 
 if __name__ == "__main__":
-    # exp(r) = 1 + r + r^2 p(r) on |r| <= ln 2 / 2, relative error.
+#exp(r) = 1 + r + r ^ 2 p(r) on | r | <= ln 2 / 2, relative error.
     show("exp", lawson(lambda r: (mp.e**r - 1 - r) / r**2 if r else mp.mpf(1) / 2, -0.3470, 0.3470, 4, lambda r: r * r / np.exp(r)))
-    # 2^r = 1 + r p(r) on |r| <= 1/2, relative error.
+# 2 ^ r = 1 + r p(r) on | r | <= 1 / 2, relative error.
     show("exp2", lawson(lambda r: (mp.mpf(2) ** r - 1) / r if r else mp.log(2), -0.501, 0.501, 5, lambda r: abs(r) / 2**r))
-    # log2(erfc(t)) on 0 <= t <= 5.6, absolute error of erfc; the floor keeps the far tail near its value.
+#log2(erfc(t)) on 0 <= t <= 5.6, absolute error of erfc; the floor keeps the far tail near its value.
     show("log2 erfc", lawson(lambda t: mp.log(mp.erfc(t), 2), 0.0, 5.6, 10, lambda t: max(float(mp.erfc(t)), 1e-8) * math.log(2)))

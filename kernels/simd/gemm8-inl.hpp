@@ -1,81 +1,67 @@
-// The 8-bit matrix product: rows are quantised as they come, weights were when they were packed. The register tile is
-// that of gemm-inl.hpp with exact int32 sums, which become floats in the epilogue.
-
-/// dst = quantised src[0, k), as the table's Activation; what is missing to a whole group is zero.
-/// The range includes 0, so that 0 is exact: q = round(x / scale) + zero, scale = (max - min) / 255.
-void quantize_row(void* dst, float* scale, std::int32_t* zero, const float* src, std::int64_t k) {
-  const F32 none = set1(0.0f);
-  F32 low = none, high = none, poison = none;  // poison: 0, or NaN when any element is not finite
-  const auto include = [&](F32 x) {
-    low = min(x, low);
-    high = max(x, high);
-    poison = fma(x, none, poison);
-  };
-  std::int64_t i = 0;
-  for (; i + F32::kLanes <= k; i += F32::kLanes) include(load(src + i));
-  if (i < k) include(load_partial(src + i, k - i));
-  const float least = -reduce_max(none - low), most = reduce_max(high), bad = reduce_add(poison);
-  const float step = (most - least) / 255.0f;
-  const float inverse = step > 0 ? 1.0f / step : 0.0f;
-  *scale = step + bad;
-  // Between 0 and 255 for finite rows; a row that is not finite has NaN as its scale, whatever its q.
-  const float origin = bad == 0 ? -least * inverse : 0.0f;
-  *zero = static_cast<std::int32_t>(origin + 0.5f);
-  const F32 factor = set1(bad == 0 ? inverse : 0.0f), offset = set1(static_cast<float>(*zero));
-  const F32 top = set1(255.0f), shift = set1(sizeof(Activation) == 1 ? 0.0f : static_cast<float>(*zero));
-  const auto quantized = [&](F32 x) {
-    return to_integer(min(max(round_to_integer(x * factor) + offset, none), top) - shift);
-  };
-  auto* const q = static_cast<Activation*>(dst);
-  for (i = 0; i + F32::kLanes <= k; i += F32::kLanes) store_activations(q + i, quantized(load(src + i)));
-  if (i < k) {
-    Activation tail[F32::kLanes];
-    store_activations(tail, quantized(load_partial(src + i, k - i)));
-    const std::int64_t end = (k + kGroup - 1) / kGroup * kGroup;
-    for (std::int64_t j = i; j < end; ++j) q[j] = j < k ? tail[j - i] : Activation{0};
-  }
-}
+// The 8-bit matrix product: a register tile like that of gemm-inl.hpp with exact int32 sums, which become floats in the
+// epilogue.
 
 /// The bits of a group of activations.
-inline std::int32_t load_group(const Activation* p) {
-  static_assert(sizeof(Activation) * kGroup == sizeof(std::int32_t));
+inline std::int32_t load_group(const std::uint8_t* p) {
   std::int32_t group;
   __builtin_memcpy(&group, p, sizeof(group));
   return group;
 }
 
+#if defined(FL_SIMD_VNNI) || defined(FL_SIMD_SCALAR)
+constexpr int kStep = kGroup;
+template <int kRows>
+inline void gemm8_step(I32 (&acc)[kRows][kPanelRegisters], const std::uint8_t* const (&a)[kRows], std::int64_t k,
+                       const std::int8_t* b) {
+  Bytes column[kPanelRegisters];
+#pragma GCC unroll 2
+  for (int j = 0; j < kPanelRegisters; ++j) column[j] = load_bytes(b + j * F32::kLanes * kGroup);
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+    const Bytes row = broadcast_group(load_group(a[i] + k));
+#pragma GCC unroll 2
+    for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = add_dot(acc[i][j], row, column[j]);
+  }
+}
+#else
+constexpr int kStep = 2 * kGroup;
+template <int kRows>
+inline void gemm8_step(I32 (&acc)[kRows][kPanelRegisters], const std::uint8_t* const (&a)[kRows], std::int64_t k,
+                       const std::int8_t* b) {
+  Bytes first[kPanelRegisters], second[kPanelRegisters];
+#pragma GCC unroll 2
+  for (int j = 0; j < kPanelRegisters; ++j) {
+    first[j] = load_bytes(b + j * F32::kLanes * kGroup);
+    second[j] = load_bytes(b + (kPanelWidth + j * F32::kLanes) * kGroup);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+    const Bytes row = broadcast_group(load_group(a[i] + k)), next = broadcast_group(load_group(a[i] + k + kGroup));
+#pragma GCC unroll 2
+    for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = add_dots(acc[i][j], row, first[j], next, second[j]);
+  }
+}
+#endif
+
 template <int kRows>
 inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
   I32 acc[kRows][kPanelRegisters];
-  const Activation* a[kRows];
+  const std::uint8_t* a[kRows];
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
-    a[i] = static_cast<const Activation*>(g.a) + (row0 + i) * g.a_stride;
+    a[i] = g.a + (row0 + i) * g.a_stride;
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = zero_i32();
   }
   const std::int8_t* b = g.panel;
-#pragma GCC unroll 2
-  for (std::int64_t k = 0; k < g.k; k += kGroup, b += kPanelWidth * kGroup) {
-    Weights8 column[kPanelRegisters];
-#pragma GCC unroll 2
-    for (int j = 0; j < kPanelRegisters; ++j) column[j] = load_weights(b + j * F32::kLanes * kGroup);
-#pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i) {
-      const std::int32_t group = load_group(a[i] + k);
-#pragma GCC unroll 2
-      for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = add_dot(acc[i][j], group, column[j]);
-    }
-  }
+  for (std::int64_t k = 0; k < g.k; k += kStep, b += kPanelWidth * kStep) gemm8_step(acc, a, k, b);
   float tile[kRows * kPanelWidth];
 #pragma GCC unroll 2
   for (int j = 0; j < kPanelRegisters; ++j) {
     const F32 column_scale = load(g.column_scale + j * F32::kLanes);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-#if defined(FL_SIMD_VNNI)
       acc[i][j] = subtract_product(acc[i][j], g.row_zero[row0 + i], g.column_sum + j * F32::kLanes);
-#endif
       const F32 scale = set1(g.row_scale[row0 + i]) * column_scale;
       store(tile + i * kPanelWidth + j * F32::kLanes, to_float(acc[i][j]) * scale);
     }
@@ -95,8 +81,8 @@ inline void gemm8_remainder(const GemmBlock8& g, std::int64_t row0, std::int64_t
   }
 }
 
-template <int kMaxRows>
 void gemm8(const GemmBlock8& g) {
+  constexpr int kMaxRows = kTileRows8;
   std::int64_t row = 0;
   for (; row + kMaxRows <= g.m; row += kMaxRows) {
     prefetch_next(g, row / kMaxRows, g.m / kMaxRows);

@@ -77,22 +77,6 @@ inline __m512 cvtepi32_ps(__m512i a) {
   return r.ps;
 }
 
-inline __m512i cvtepi8_epi16(__m256i a) {
-  Lanes512 r;
-  r.half_epi[0] = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(a));
-  r.half_epi[1] = _mm256_cvtepi8_epi16(_mm256_extracti128_si256(a, 1));
-  return r.epi;
-}
-
-/// The low 16 bits of each lane.
-inline __m256i cvtepi32_epi16(__m512i a) {
-  Lanes512 x;
-  x.epi = a;
-  alignas(32) std::int16_t r[kLanes512];
-  for (int i = 0; i < kLanes512; ++i) r[i] = static_cast<std::int16_t>(x.i32[i]);
-  return _mm256_load_si256(reinterpret_cast<const __m256i*>(r));
-}
-
 /// The low 8 bits of each lane.
 inline __m128i cvtepi32_epi8(__m512i a) {
   Lanes512 x;
@@ -100,6 +84,30 @@ inline __m128i cvtepi32_epi8(__m512i a) {
   alignas(16) std::int8_t r[kLanes512];
   for (int i = 0; i < kLanes512; ++i) r[i] = static_cast<std::int8_t>(x.i32[i]);
   return _mm_load_si128(reinterpret_cast<const __m128i*>(r));
+}
+
+inline __m512i maddubs_epi16(__m512i a, __m512i b) {
+  Lanes512 r, x, y;
+  x.epi = a, y.epi = b;
+  for (int i = 0; i < 2; ++i) r.half_epi[i] = _mm256_maddubs_epi16(x.half_epi[i], y.half_epi[i]);
+  return r.epi;
+}
+
+/// Within each four lanes, lane i of the result is lane control[2 i + 1 : 2 i].
+inline __m512 permute_ps(__m512 a, int control) {
+  Lanes512 r, x = {a};
+  for (int i = 0; i < kLanes512; ++i) r.f32[i] = x.f32[i / 4 * 4 + (control >> (i % 4 * 2) & 3)];
+  return r.ps;
+}
+
+/// Quarter i of the result is quarter control[2 i + 1 : 2 i] of a for i < 2, of b beyond.
+inline __m512 shuffle_f32x4(__m512 a, __m512 b, int control) {
+  Lanes512 r, x = {a}, y = {b};
+  for (int i = 0; i < kLanes512; ++i) {
+    const int from = (control >> (i / 4 * 2) & 3) * 4 + i % 4;
+    r.f32[i] = i < kLanes512 / 2 ? x.f32[from] : y.f32[from];
+  }
+  return r.ps;
 }
 
 /// sum[i] + the four products of unsigned bytes of a and signed bytes of b in lane i.
@@ -131,17 +139,29 @@ inline float reduce(__m512 a, const Op& op) {
   return reduce(a, [](float x, float y) { return x + y; });
 }
 
+[[gnu::noinline]] static std::int32_t reduce_add_epi32(__m512i a) {
+  Lanes512 x;
+  x.epi = a;
+  std::int32_t sum = 0;
+  for (const std::int32_t lane : x.i32) sum += lane;
+  return sum;
+}
+
 [[gnu::noinline]] static float reduce_max_ps(__m512 a) {
   return reduce(a, [](float x, float y) { return x > y ? x : y; });
 }
 
 }  // namespace florence2::emulated
 
+#undef _mm512_permute_ps
+#undef _mm512_shuffle_f32x4
+#define _mm512_permute_ps(a, control) ::florence2::emulated::permute_ps(a, control)
+#define _mm512_shuffle_f32x4(a, b, control) ::florence2::emulated::shuffle_f32x4(a, b, control)
 #undef _mm512_madd_epi16
 #define _mm512_madd_epi16(a, b) ::florence2::emulated::madd_epi16(a, b)
+#undef _mm512_maddubs_epi16
+#define _mm512_maddubs_epi16(a, b) ::florence2::emulated::maddubs_epi16(a, b)
 #define _mm512_cvtepi32_ps(a) ::florence2::emulated::cvtepi32_ps(a)
-#define _mm512_cvtepi8_epi16(a) ::florence2::emulated::cvtepi8_epi16(a)
-#define _mm512_cvtepi32_epi16(a) ::florence2::emulated::cvtepi32_epi16(a)
 #define _mm512_cvtepi32_epi8(a) ::florence2::emulated::cvtepi32_epi8(a)
 #define _mm512_dpbusd_epi32(sum, a, b) ::florence2::emulated::dpbusd_epi32(sum, a, b)
 #define _mm256_dpbusd_avx_epi32(sum, a, b) ::florence2::emulated::dpbusd_avx_epi32(sum, a, b)
@@ -150,5 +170,6 @@ inline float reduce(__m512 a, const Op& op) {
 #define _mm512_cvtph_ps(a) ::florence2::emulated::cvtph_ps(a)
 #define _mm512_cvtepu16_epi32(a) ::florence2::emulated::cvtepu16_epi32(a)
 #define _mm512_cvtps_epi32(a) ::florence2::emulated::cvtps_epi32(a)
+#define _mm512_reduce_add_epi32(a) ::florence2::emulated::reduce_add_epi32(a)
 #define _mm512_reduce_add_ps(a) ::florence2::emulated::reduce_add_ps(a)
 #define _mm512_reduce_max_ps(a) ::florence2::emulated::reduce_max_ps(a)

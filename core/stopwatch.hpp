@@ -1,3 +1,4 @@
+// Elapsed time on the monotonic clock.
 #pragma once
 
 #include <chrono>

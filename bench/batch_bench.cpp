@@ -1,0 +1,99 @@
+// What decoding together saves: ten text passes about one picture one after another and in one batch, and what both
+// cost beside the vision tower. Random weights of the true shapes.
+//
+//   batch_bench [size] [tokens] [threads] [rounds]      default: base 40 2 5
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "core/stopwatch.hpp"
+#include "model/batch.hpp"
+
+namespace florence2 {
+namespace {
+
+constexpr std::size_t kJobs = 10;
+
+struct Times {
+  std::vector<double> vision, alone, batch;
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+/// Jobs with prompts of different lengths that decode exactly `tokens` tokens each with three beams.
+std::vector<DecodeJob> make_jobs(View<const float> image, int tokens) {
+  std::vector<DecodeJob> jobs(kJobs);
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    jobs[i].image = image;
+    jobs[i].prompt = {0};
+    for (std::size_t word = 0; word < 7 + i; ++word)
+      jobs[i].prompt.push_back(static_cast<std::int32_t>(100 + 37 * word));
+    jobs[i].prompt.push_back(2);
+    jobs[i].rules.max_new_tokens = tokens;
+    jobs[i].rules.eos = jobs[i].rules.forced_eos = -1;  // random weights must not end early
+  }
+  return jobs;
+}
+
+bool same(const std::vector<Result<Decoded>>& a, const std::vector<Result<Decoded>>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
+    return x && y && x->best.ids == y->best.ids && x->best.log_probs == y->best.log_probs;
+  });
+}
+
+/// One after another, together, together, one after another: a machine that slows down slows both.
+bool round(Engine& engine, BatchDecoder& decoder, View<const float> pixels, int tokens, Times& times) {
+  Stopwatch watch;
+  const View<const float> image = engine.encode_image(pixels);
+  times.vision.push_back(watch.lap());
+  const std::vector<DecodeJob> jobs = make_jobs(image, tokens);
+  const auto alone = [&] {
+    std::vector<Result<Decoded>> results;
+    watch.lap();
+    for (const DecodeJob& job : jobs) results.push_back(std::move(decoder.run({&job, 1}).front()));
+    times.alone.push_back(watch.lap());
+    return results;
+  };
+  const auto together = [&] {
+    watch.lap();
+    auto results = decoder.run(jobs);
+    times.batch.push_back(watch.lap());
+    return results;
+  };
+  const bool first = same(alone(), together());
+  const auto batch = together();
+  return same(alone(), batch) && first;
+}
+
+int run(const std::string& size, int tokens, int threads, int rounds) {
+  const auto model = seeded_model(size, 1, DType::f32);
+  if (!model) return std::fprintf(stderr, "%s\n", model.error().text().c_str()), 1;
+  const ModelImpl& impl = model->impl();
+  Engine engine(impl, threads);
+  BatchDecoder decoder(engine, impl.weights.decoder);
+  const std::int64_t side = impl.config.image.side;
+  const std::vector<float> pixels(static_cast<std::size_t>(3 * side * side), 0.3f);
+  Times times;
+  bool equal = true;
+  for (int i = 0; i < rounds; ++i)
+    equal = round(engine, decoder, {pixels.data(), side * side, 3}, tokens, times) && equal;
+  const double vision = median(times.vision), alone = median(times.alone), batch = median(times.batch);
+  std::printf("%s, %d tokens, %d threads, %s: vision %.0f ms, ten alone %.0f ms, batch %.0f ms (%.2f); ", size.c_str(),
+              tokens, threads, impl.table->name, vision, alone, batch, batch / alone);
+  std::printf("(vision + batch) / (vision + alone) %.2f; answers %s\n", (vision + batch) / (vision + alone),
+              equal ? "equal bit for bit" : "DIFFER");
+  return equal ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace florence2
+
+int main(int argc, char** argv) {
+  const auto number = [&](int i, int otherwise) { return argc > i ? std::atoi(argv[i]) : otherwise; };
+  return florence2::run(argc > 1 ? argv[1] : "base", number(2, 40), number(3, 2), number(4, 5));
+}

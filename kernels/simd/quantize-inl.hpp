@@ -1,0 +1,143 @@
+// Floats to 8-bit integers: activations row by row as they come, weights column by column when they are packed.
+
+/// dst = quantised src[0, k), and zeros up to a multiple of kDepthUnit.
+/// The range includes 0, so that 0 is exact: q = round(x / scale) + zero, scale = (max - min) / kTopLevel.
+void quantize_row(std::uint8_t* dst, float* scale, std::int32_t* zero, const float* src, std::int64_t k) {
+  const F32 none = set1(0.0f);
+  F32 low = none, high = none, poison = none;  // poison: 0, or NaN when any element is not finite
+  const auto include = [&](F32 x) {
+    low = min(x, low);
+    high = max(x, high);
+    poison = fma(x, none, poison);
+  };
+  std::int64_t i = 0;
+  for (; i + F32::kLanes <= k; i += F32::kLanes) include(load(src + i));
+  if (i < k) include(load_partial(src + i, k - i));
+  const float least = -reduce_max(none - low), most = reduce_max(high), bad = reduce_add(poison);
+  const float step = (most - least) / static_cast<float>(kTopLevel);
+  const float inverse = step > 0 ? 1.0f / step : 0.0f;
+  *scale = step + bad;
+  // Between 0 and kTopLevel for finite rows; a row that is not finite has NaN as its scale, whatever its q.
+  const float origin = bad == 0 ? -least * inverse : 0.0f;
+  *zero = static_cast<std::int32_t>(origin + 0.5f);
+  const F32 factor = set1(bad == 0 ? inverse : 0.0f), offset = set1(static_cast<float>(*zero));
+  const F32 top = set1(static_cast<float>(kTopLevel));
+  const auto quantized = [&](F32 x) { return to_integer(min(max(round_to_integer(x * factor) + offset, none), top)); };
+  for (i = 0; i + F32::kLanes <= k; i += F32::kLanes) store_bytes(dst + i, quantized(load(src + i)));
+  if (i < k) {
+    std::uint8_t tail[F32::kLanes];
+    store_bytes(tail, quantized(load_partial(src + i, k - i)));
+    for (std::int64_t j = i; j < k; ++j) dst[j] = tail[j - i];
+  }
+  for (i = k; i % kDepthUnit != 0; ++i) dst[i] = 0;
+}
+
+#if defined(FL_SIMD_VNNI) || defined(FL_SIMD_SCALAR)
+
+/// No quad is too large without a limit.
+inline F32 quad_sums(F32) { return set1(0.0f); }
+inline bool any_above(F32, float) { return false; }
+
+#else
+
+// Lanes 8 i + {0, 1, 4, 5} of the result hold the sum of these lanes of x, lanes 8 i + {2, 3, 6, 7} that of theirs: the
+// products that add_dots adds in 16 bits.
+#if defined(FL_SIMD_AVX512)
+inline F32 quad_sums(F32 x) {
+  const F32 pairs = x + F32{_mm512_permute_ps(x.v, 0xB1)};
+  return pairs + F32{_mm512_shuffle_f32x4(pairs.v, pairs.v, 0xB1)};
+}
+inline bool any_above(F32 x, float limit) { return _mm512_cmp_ps_mask(x.v, set1(limit).v, _CMP_GT_OQ) != 0; }
+#else
+inline F32 quad_sums(F32 x) {
+  const F32 pairs = x + F32{_mm256_permute_ps(x.v, 0xB1)};
+  return pairs + F32{_mm256_permute2f128_ps(pairs.v, pairs.v, 1)};
+}
+inline bool any_above(F32 x, float limit) {
+  return _mm256_movemask_ps(_mm256_cmp_ps(x.v, set1(limit).v, _CMP_GT_OQ)) != 0;
+}
+#endif
+
+#endif
+
+/// The larger of each quad's sum of positive values and sum of negative magnitudes, where kQuadLimit bounds them.
+inline F32 quad_extents(F32 x) {
+  const F32 none = set1(0.0f);
+  return max(quad_sums(max(x, none)), quad_sums(max(none - x, none)));
+}
+
+/// Takes one from those values of a quad's sign that rounding (from x to q) raised most, until they are in the limit.
+inline void bound_quad(float* q, const float* x, const int (&quad)[4], float sign) {
+  for (;;) {
+    float sum = 0, overshoot = -1;
+    int worst = quad[0];
+    for (const int j : quad) {
+      const float value = sign * q[j];
+      if (!(value > 0)) continue;
+      sum += value;
+      if (value - sign * x[j] > overshoot) {
+        overshoot = value - sign * x[j];
+        worst = j;
+      }
+    }
+    if (sum <= static_cast<float>(kQuadLimit)) return;
+    q[worst] -= sign;
+  }
+}
+
+/// The same for all quads of a register of values: a rare path.
+[[gnu::noinline]] F32 bound_quads(F32 rounded, F32 x) {
+  constexpr int kQuads[2][4] = {{0, 1, 4, 5}, {2, 3, 6, 7}};
+  float q[F32::kLanes], fine[F32::kLanes];
+  store(q, rounded);
+  store(fine, x);
+  for (int j = 0; j + 8 <= F32::kLanes; j += 8) {
+    for (const auto& quad : kQuads) {
+      bound_quad(q + j, fine + j, quad, 1.0f);
+      bound_quad(q + j, fine + j, quad, -1.0f);
+    }
+  }
+  return load(q);
+}
+
+/// q = src[0, k) / scale to the nearest, |q| <= 127, with the smallest scale that keeps quads within kQuadLimit; zeros
+/// follow up to a multiple of kDepthUnit. `sum` is that of q. The scale is NaN where src is not finite.
+void quantize_column(std::int8_t* dst, float* scale, std::int32_t* sum, const float* src, std::int64_t k) {
+  constexpr std::int64_t lanes = F32::kLanes;
+  const F32 none = set1(0.0f);
+  F32 magnitudes = none, extents = none, poison = none;
+  const auto include = [&](F32 x) {
+    magnitudes = max(abs(x), magnitudes);
+    extents = max(quad_extents(x), extents);
+    poison = fma(x, none, poison);
+  };
+  std::int64_t i = 0;
+  for (; i + lanes <= k; i += lanes) include(load(src + i));
+  if (i < k) include(load_partial(src + i, k - i));
+  const float bad = reduce_add(poison);
+  float step = reduce_max(magnitudes) / 127.0f;
+  if (kQuadLimit > 0) {
+    const float limited = reduce_max(extents) / static_cast<float>(kQuadLimit);
+    step = limited > step ? limited : step;
+  }
+  *scale = step + bad;
+  const bool finite = bad == 0;
+  const F32 inverse = set1(step > 0 && finite ? 1.0f / step : 0.0f);
+  I32 total = zero_i32();
+  const auto convert = [&](F32 value, std::int8_t* q) {
+    const F32 x = finite ? value * inverse : none;
+    F32 rounded = round_to_integer(x);
+    if (any_above(quad_extents(rounded), static_cast<float>(kQuadLimit))) rounded = bound_quads(rounded, x);
+    const I32 integers = to_integer(rounded);
+    total = add(total, integers);
+    store_bytes(q, integers);
+  };
+  for (i = 0; i + lanes <= k; i += lanes) convert(load(src + i), dst + i);
+  if (i < k) {
+    std::int8_t tail[lanes];
+    convert(load_partial(src + i, k - i), tail);
+    for (std::int64_t j = i; j < k; ++j) dst[j] = tail[j - i];
+  }
+  for (i = k; i % kDepthUnit != 0; ++i) dst[i] = 0;
+  *sum = sum_of(total);
+}

@@ -1,0 +1,211 @@
+// Answers under the grammar: random logits may ask for anything, what comes out is always well formed.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <map>
+#include <regex>
+#include <string>
+
+#include "kernels/isa.hpp"
+#include "model/answer_grammar.hpp"
+#include "model/generate.hpp"
+#include "tests/patterns.hpp"
+#include "tests/support.hpp"
+
+namespace florence2 {
+namespace {
+
+using test::Random;
+
+const Tokenizer& tokenizer() {
+  static const Tokenizer loaded = [] {
+    auto result = Tokenizer::load(test::source_dir() + "/weights/demo");
+    REQUIRE(result);
+    return std::move(result).value();
+  }();
+  return loaded;
+}
+
+/// Logits that know nothing: noise, with a random liking for places, for the end and for outlines.
+class Noise {
+ public:
+  explicit Noise(Random& random) : random_(random), table_(random.floats(1 << 18)) { start(); }
+
+  /// New likings for the next answer.
+  void start() {
+    location_gain_ = 6 * (unit() - 0.5f);
+    end_gain_ = 8 * unit();
+    tag_gain_ = 10 * unit();
+  }
+
+  View<const float> rows(std::int64_t count) {
+    const std::int64_t vocabulary = tokenizer().size();
+    values_.resize(static_cast<std::size_t>(count * vocabulary));
+    for (std::int64_t r = 0; r < count; ++r) {
+      float* const row = values_.data() + r * vocabulary;
+      const std::size_t offset = random_.bits() % (table_.size() - static_cast<std::size_t>(vocabulary));
+      for (std::int64_t i = 0; i < vocabulary; ++i) row[i] = 5 * table_[offset + static_cast<std::size_t>(i)];
+      for (int bin = 0; bin < 1000; ++bin) row[tokenizer().location_base() + bin] += location_gain_;
+      row[2] += end_gain_;
+      for (const char* tag : {"<sep>", "<poly>", "</poly>"}) row[*tokenizer().id_of(tag)] += tag_gain_;
+    }
+    return {values_.data(), count, vocabulary};
+  }
+
+ private:
+  float unit() { return static_cast<float>(random_.bits() % 1000) / 1000; }
+
+  Random& random_;
+  std::vector<float> table_, values_;
+  float location_gain_ = 0, end_gain_ = 0, tag_gain_ = 0;
+};
+
+struct Kind {
+  std::string name;
+  AnswerRules rules;
+  std::string shape;  // regular expression over one letter a token: T text, L location, S <sep>, P <poly>, Q </poly>
+};
+
+const std::vector<Kind>& kinds() {
+  const std::string outline = "LLLLLL(LL)*(SLLLLLL(LL)*)*";
+  static const std::vector<Kind> all = {
+      {"labelled boxes", {AnswerKind::boxes}, "(T+(LLLL)+)*"},
+      {"boxes", {AnswerKind::boxes, false}, "(LLLL)*"},
+      {"quads", {AnswerKind::quads}, "(T+(LLLLLLLL)+)*"},
+      {"outlines", {AnswerKind::polygons, false}, "((P" + outline + "Q)*|" + outline + ")"},
+      {"labelled outlines", {AnswerKind::polygons}, "(T+((P" + outline + "Q)+|" + outline + "))*"},
+      {"boxes or outlines", {AnswerKind::boxes_or_polygons}, "((T+(LLLL)+)*|(T+(P" + outline + "Q)+)*)"},
+  };
+  return all;
+}
+
+std::string letters_of(std::span<const std::int32_t> ids) {
+  std::string letters;
+  for (const std::int32_t id : ids) {
+    const std::string_view piece = tokenizer().piece(id);
+    if (piece == "<s>" || piece == "</s>") continue;
+    letters += piece == "<sep>"             ? 'S'
+               : piece == "<poly>"          ? 'P'
+               : piece == "</poly>"         ? 'Q'
+               : piece.starts_with("<loc_") ? 'L'
+               : tokenizer().is_special(id) ? '?'
+                                            : 'T';
+  }
+  return letters;
+}
+
+bool in_order(const Item& item) {
+  const auto* box = std::get_if<Box>(&item.shape);
+  return box == nullptr || (box->x0 <= box->x1 && box->y0 <= box->y1);
+}
+
+/// The box corners as the tokens have them: the parser of Compat::none would put them in order itself.
+bool well_formed(const Kind& kind, std::span<const std::int32_t> ids, const std::regex& shape) {
+  if (!std::regex_match(letters_of(ids), shape)) return false;
+  const std::string text = tokenizer().decode(ids);
+  const Answer repaired = parse_by_rules(kind.rules, text, 1000, 1000, Compat::none);
+  const Answer plain = parse_by_rules(kind.rules, text, 1000, 1000, Compat::ms);
+  return repaired.items_dropped == 0 && std::all_of(plain.items.begin(), plain.items.end(), in_order);
+}
+
+GenerationRules random_rules(Random& random, int beams) {
+  GenerationRules rules;
+  rules.num_beams = beams;
+  rules.max_new_tokens = 2 + static_cast<int>(random.bits() % 30);
+  rules.no_repeat_ngram = static_cast<int>(random.bits() % 4);
+  rules.forced_eos = random.bits() % 4 == 0 ? -1 : 2;
+  return rules;
+}
+
+Hypothesis decode(Context& context, const GenerationRules& rules, const AnswerGrammar& grammar, Noise& noise) {
+  noise.start();
+  const auto search = make_search(context, rules, &grammar);
+  while (true) {
+    const auto more = search->advance(noise.rows(rules.num_beams));
+    REQUIRE(more);
+    if (!*more) return search->take().front();
+  }
+}
+
+TEST_CASE("ten thousand random answers are well formed") {
+  Context context(*available_tables().back(), 1);
+  Random random(50);
+  Noise noise(random);
+  int malformed = 0, empty = 0, decodes = 0;
+  for (const Kind& kind : kinds()) {
+    const AnswerGrammar grammar(kind.rules, tokenizer());
+    const std::regex shape(kind.shape);
+    for (int trial = 0; trial < 1700; ++trial, ++decodes) {
+      const Hypothesis best = decode(context, random_rules(random, trial % 3 == 0 ? 3 : 1), grammar, noise);
+      const std::string letters = letters_of(best.ids);
+      empty += letters.empty();
+      if (well_formed(kind, best.ids, shape)) continue;
+      ++malformed;
+      UNSCOPED_INFO(kind.name << ": " << letters << ' ' << tokenizer().decode(best.ids));
+    }
+  }
+  CHECK(decodes >= 10'000);
+  CHECK(malformed == 0);
+  CHECK(empty < decodes / 2);  // the likings are not such that nothing is ever said
+}
+
+TEST_CASE("without the grammar the same noise is malformed") {
+  Context context(*available_tables().back(), 1);
+  Random random(51);
+  Noise noise(random);
+  int malformed = 0;
+  const Kind& kind = kinds().front();
+  const std::regex shape(kind.shape);
+  for (int trial = 0; trial < 100; ++trial) {
+    noise.start();
+    const auto result = generate(context, random_rules(random, 1), [&](auto, auto) { return noise.rows(1); });
+    REQUIRE(result);
+    malformed += !well_formed(kind, result->front().ids, shape);
+  }
+  CHECK(malformed > 50);
+}
+
+TEST_CASE("only listed labels are answered, each as often as the picture asks") {
+  Context context(*available_tables().back(), 1);
+  Random random(52);
+  Noise noise(random);
+  const std::vector<std::string> labels = {"red circle", "red", "a big blue square", "sign", "Größe"};
+  const auto trie = LabelTrie::build(labels, tokenizer());
+  REQUIRE(trie);
+  for (const AnswerKind kind : {AnswerKind::boxes, AnswerKind::boxes_or_polygons}) {
+    const AnswerGrammar grammar({kind}, tokenizer(), *trie);
+    std::map<std::string, int> seen;
+    for (int trial = 0; trial < 1000; ++trial) {
+      const Hypothesis best = decode(context, random_rules(random, trial % 3 == 0 ? 3 : 1), grammar, noise);
+      const Answer answer = parse_by_rules({kind}, tokenizer().decode(best.ids), 1000, 1000, Compat::none);
+      CHECK(answer.items_dropped == 0);
+      for (const Item& item : answer.items) ++seen[item.label];
+    }
+    CHECK(seen.size() == labels.size());
+    for (const auto& [label, count] : seen) {
+      INFO(label << ": " << count);
+      CHECK(std::find(labels.begin(), labels.end(), label) != labels.end());
+    }
+  }
+}
+
+TEST_CASE("confidences are probabilities among the tokens that the rules allow") {
+  Context context(*available_tables().back(), 1);
+  Random random(53);
+  Noise noise(random);
+  const auto trie = LabelTrie::build(std::vector<std::string>{"sign"}, tokenizer());
+  REQUIRE(trie);
+  const AnswerGrammar grammar({AnswerKind::boxes}, tokenizer(), *trie);
+  GenerationRules rules;
+  rules.max_new_tokens = 12;
+  for (int trial = 0; trial < 50; ++trial) {
+    const Hypothesis best = decode(context, rules, grammar, noise);
+    REQUIRE(best.confidences.size() == best.log_probs.size());
+    for (std::size_t i = 0; i < best.confidences.size(); ++i) {
+      CHECK(best.confidences[i] <= 0);
+      CHECK(best.confidences[i] >= best.log_probs[i] - 1e-4f);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace florence2
