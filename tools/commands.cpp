@@ -8,10 +8,15 @@ namespace florence2 {
 namespace {
 
 constexpr Command kCommands[] = {
-    {"run", run_command, run_page},       {"bench", bench_command, bench_page},
-    {"info", info_command, info_page},    {"tokenize", tokenize_command, tokenize_page},
-    {"parse", parse_command, parse_page}, {"preprocess", preprocess_command, preprocess_page},
-    {"help", help_command, help_page},    {"completion", completion_command, completion_page},
+    {"run", run_command, run_page},
+    {"bench", bench_command, bench_page},
+    {"info", info_command, info_page},
+    {"convert", convert_command, convert_page},
+    {"tokenize", tokenize_command, tokenize_page},
+    {"parse", parse_command, parse_page},
+    {"preprocess", preprocess_command, preprocess_page},
+    {"help", help_command, help_page},
+    {"completion", completion_command, completion_page},
 };
 
 }  // namespace

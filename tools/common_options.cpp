@@ -1,6 +1,7 @@
 #include "tools/common_options.hpp"
 
 #include <charconv>
+#include <cmath>
 
 namespace florence2 {
 namespace {
@@ -12,7 +13,30 @@ Error bad_value(const std::string& allowed, const std::string& found) {
   return {ErrorCode::argument, "must be " + allowed + ", found \"" + found + "\"", {}};
 }
 
+/// The number behind the last colon is the scale; a folder whose name holds a colon needs one behind it.
+AdapterOptions parse_adapter(const std::string& value) {
+  const std::size_t colon = value.rfind(':');
+  if (colon == std::string::npos) return {.directory = value};
+  float scale = 0;
+  const char* end = value.data() + value.size();
+  const auto [stop, failure] = std::from_chars(value.data() + colon + 1, end, scale);
+  if (failure != std::errc() || stop != end) return {.directory = value};
+  return {.directory = value.substr(0, colon), .scale = scale};
+}
+
 }  // namespace
+
+void add_adapter_option(Arguments& arguments, std::vector<AdapterOptions>& adapters) {
+  arguments.repeatable("--adapter", "DIR[:SCALE]", "LoRA, rsLoRA or DoRA adapter to merge; may be repeated",
+                       [&adapters](const std::string& value) -> Status {
+                         const AdapterOptions adapter = parse_adapter(value);
+                         if (adapter.directory.empty() || !std::isfinite(adapter.scale)) {
+                           return bad_value("a folder, or folder:number", value);
+                         }
+                         adapters.push_back(adapter);
+                         return {};
+                       });
+}
 
 void add_model_option(Arguments& arguments, std::string& model) {
   arguments.value("-m,--model", "DIR", "model folder; else $FLORENCE2_MODEL, else the demo checkpoint",

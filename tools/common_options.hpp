@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "model/florence2.hpp"
 #include "tools/arguments.hpp"
@@ -9,6 +10,8 @@
 namespace florence2 {
 
 void add_model_option(Arguments& arguments, std::string& model);
+/// "DIR" or "DIR:SCALE", any number of times.
+void add_adapter_option(Arguments& arguments, std::vector<AdapterOptions>& adapters);
 void add_quiet_option(Arguments& arguments, bool& quiet);
 void add_threads_option(Arguments& arguments, int& threads);
 void add_precision_option(Arguments& arguments, std::string& precision);

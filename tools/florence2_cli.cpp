@@ -14,7 +14,7 @@ namespace {
 using florence2::Error;
 using florence2::ErrorCode;
 
-constexpr std::string_view kLaterCommands[] = {"convert", "annotate", "serve"};
+constexpr std::string_view kLaterCommands[] = {"annotate", "serve"};
 
 /// A mistyped command looks like a picture that is not there.
 bool is_mistyped_command(const std::string& name) {

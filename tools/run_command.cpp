@@ -92,8 +92,10 @@ Status Run::load_model() {
   FL_TRY(check_memory(folder));
   Stopwatch watch;
   progress_.show("loading " + folder);
-  ModelOptions options{.threads = settings_.threads, .check_weights = settings_.check_weights};
-  options.precision = settings_.precision;
+  ModelOptions options{.threads = settings_.threads,
+                       .check_weights = settings_.check_weights,
+                       .precision = settings_.precision,
+                       .adapters = settings_.adapters};
   FL_ASSIGN(model_, Model::load(folder, options));
   FL_ASSIGN(runner_, Runner::create(*model_, {.threads = settings_.threads}));
   totals_.load = watch.lap();

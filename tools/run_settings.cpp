@@ -177,6 +177,7 @@ void add_sampling_options(Arguments& arguments, GenerationOptions& generation) {
 void add_model_options(Arguments& arguments, RunSettings& settings) {
   arguments.group("Model");
   add_model_option(arguments, settings.model);
+  add_adapter_option(arguments, settings.adapters);
   add_threads_option(arguments, settings.threads);
   add_precision_option(arguments, settings.precision);
   arguments.value("--batch", "N", "pictures that are answered together (default 1)",

@@ -32,6 +32,7 @@ struct Job {
 
 struct RunSettings {
   std::string model;
+  std::vector<AdapterOptions> adapters;
   std::string precision = "auto";
   InputNames inputs;
   std::vector<Job> jobs;
