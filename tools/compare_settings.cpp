@@ -20,9 +20,10 @@ constexpr const char* kHeading = R"(florence2 compare: what a precision, or anot
   florence2 compare --against-precision vision=bf16,text=int8 -p od,caption pictures
   florence2 compare -m Florence-2-base --against Florence-2-base-ft --html report.html pictures
 
-The first contestant is the reference: its answers count as right. Says how many answers have the same tokens, how far texts, boxes and
-outlines are apart, how much the logits change along the reference's tokens, and sizes, memory and times. Peak memory is that of a
-process that only loads the model and answers about the first picture. Default tasks: caption, od, dense_region_caption, ocr.
+The first contestant is the reference: its answers count as right. Says how many answers have the same tokens, how
+far texts, boxes and outlines are apart, how much the logits change along the reference's tokens, and sizes, memory
+and times. Peak memory is that of a process that only loads the model and answers about the first picture.
+Default tasks: caption, od, dense_region_caption, ocr.
 )";
 
 /// What the options name before they are put together as contestants.
