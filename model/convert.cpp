@@ -93,7 +93,7 @@ class Converter {
  private:
   Result<DType> target(const std::string& stem) const {
     FL_ASSIGN(const DType stored, reader_.stored_dtype(stem + ".weight"));
-    return plan_.weight_dtype(stem, stored);
+    return plan_.weight_type(stem, stored, *available_tables().front()).dtype;  // the same file on every machine
   }
 
   /// A matrix [out, in] whose values `read` provides, in the plan's type.

@@ -122,7 +122,7 @@ Result<std::string> precision_in_force(const WeightReader& reader, const Precisi
 Result<Weights> load_weights(const std::string& directory, Config& config, const KernelTable& table,
                              const PrecisionPlan& precision, const ModelOptions& options, ModelInfo& info) {
   const int threads = options.threads > 0 ? options.threads : default_threads();
-  const auto choose = [&](std::string_view name, DType stored) { return precision.weight_dtype(name, stored); };
+  const auto choose = [&](std::string_view name, DType stored) { return precision.weight_type(name, stored, table); };
   FL_ASSIGN(auto reader, WeightReader::open(directory, {threads, options.check_weights, choose}));
   FL_ASSIGN(info.precision, precision_in_force(reader, precision, options));
   FL_TRY(add_adapters(reader, options.adapters));

@@ -1,5 +1,6 @@
 // `florence2 run`: many inputs, many outputs, options of answers. Everything runs on the demo checkpoint.
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <filesystem>
 
 #include "model/florence2.hpp"
@@ -158,6 +159,47 @@ TEST_CASE("streamed text is the text") {
   const Child streamed = florence2({"-q", "--stream", "-p", "caption,od", picture(1)});
   CHECK(streamed.status == 0);
   CHECK(streamed.out == whole.out);
+}
+
+TEST_CASE("only the given classes are answered, absent ones are named") {
+  const Child child = florence2({"-f", "json", "--classes", "sign, airplane", picture(1)});
+  INFO(child.err);
+  REQUIRE(child.status == 0);
+  const json::Value all = parsed(child.out);
+  const json::Value& answer = all.array()->at(0);
+  CHECK(test::text_of(test::at(answer, "task")) == "<OPEN_VOCABULARY_DETECTION>");
+  bool airplane = false;
+  for (const json::Value& item : *test::at(answer, "items").array()) {
+    const std::string label = test::text_of(test::at(item, "label"));
+    CHECK((label == "sign" || label == "airplane"));
+    airplane = airplane || label == "airplane";
+  }
+  const bool noted = child.err.find("scene-1.png: no airplane\n") != std::string::npos;
+  CHECK(noted == !airplane);
+}
+
+TEST_CASE("an answer that takes too long is a failure of its own") {
+  const Child child = florence2({"-q", "-f", "jsonl", "--deadline", "0.001", picture(1)});
+  CHECK(child.status == 76);
+  CHECK(test::int_of(test::at(test::at(parsed(child.out), "error"), "code")) == 76);
+}
+
+TEST_CASE("90: a signal leaves what was done, written and complete") {
+  const TempFolder folder;
+  const std::string broken = folder.write("broken.png", "not a picture");
+  test::ChildOptions options;
+  options.signal_on_error_output = SIGINT;  // at the message about the broken picture
+  const Words files = {picture(1), broken, picture(2), picture(3), picture(4), picture(5), picture(1), picture(2)};
+  Words arguments = {"-q", "-f", "json", "-p", "od,dense_region_caption", "-o", folder.file("out.json")};
+  arguments.insert(arguments.end(), files.begin(), files.end());
+  const Child child = florence2(arguments, options);
+  INFO(child.err);
+  CHECK(child.status == 130);
+  CHECK(child.err.find("florence2: stopped; ") != std::string::npos);
+  const json::Value answers = parsed(contents(folder.file("out.json")));
+  REQUIRE(answers.array()->size() >= 4);
+  CHECK(answers.array()->size() < 2 * files.size());
+  CHECK(test::text_of(test::at(answers.array()->at(1), "task")) == "<DENSE_REGION_CAPTION>");
 }
 
 TEST_CASE("tasks of one's own come from a file; prompts say how to read their answers") {

@@ -1,6 +1,7 @@
 // Packed matrices against the definition of their layout: element (k, n) lies in panel n / nr at [k][n % nr].
 #include "kernels/packing.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <vector>
@@ -123,6 +124,43 @@ TEST_CASE("8-bit rows that are quantised already are packed as they are", "[kern
     CHECK(*packed.sums(i) == sum);
   }
   for (std::int64_t i = n; i < 2 * nr; ++i) CHECK(*packed.scales(i) == 0);  // the last panel's missing columns
+}
+
+TEST_CASE("paired bf16 lies in pairs of rows, as deep as the table's unit", "[kernels]") {
+  KernelTable table = table_of(16);
+  table.depth_unit = 64;
+  table.gemm_f32_bf16_bf16p = [](const GemmBlockBf16&) {};
+  test::Random random(6);
+  for (const std::int64_t n : {1, 16, 37}) {
+    for (const std::int64_t k : {1, 31, 32, 33, 70}) {
+      CAPTURE(n, k);
+      const std::vector<float> src = random.floats(n * k);
+      std::vector<std::uint16_t> bits(src.size());
+      std::transform(src.begin(), src.end(), bits.begin(), f32_to_bf16);
+      PackedMatrix packed(table, {DType::bf16, true}, n, k), from_floats(table, {DType::bf16, true}, n, k);
+      packed.pack_rows(0, n, bits.data());
+      from_floats.pack_floats(0, n, src.data());
+      CHECK(packed.paired());
+      CHECK(packed.depth() == (k + 31) / 32 * 32);
+      REQUIRE(packed.bytes() == packed.panels() * 16 * packed.depth() * 2);
+      CHECK(std::memcmp(packed.panel(0), from_floats.panel(0), static_cast<std::size_t>(packed.bytes())) == 0);
+
+      const auto* const elements = reinterpret_cast<const std::uint16_t*>(packed.panel(0));
+      int wrong = 0;
+      for (std::int64_t i = 0; i < packed.bytes() / 2; ++i) {
+        const std::int64_t in_panel = i % (16 * packed.depth());
+        const std::int64_t row = in_panel / 32 * 2 + i % 2, column = i / (16 * packed.depth()) * 16 + in_panel % 32 / 2;
+        const bool inside = row < k && column < n;
+        wrong += elements[i] != (inside ? bits[static_cast<std::size_t>(column * k + row)] : 0);
+      }
+      CHECK(wrong == 0);
+      std::vector<float> unpacked(static_cast<std::size_t>(k));
+      packed.unpack_column(n - 1, unpacked.data());
+      for (std::int64_t i = 0; i < k; ++i) {
+        CHECK(unpacked[static_cast<std::size_t>(i)] == bf16_to_f32(bits[static_cast<std::size_t>((n - 1) * k + i)]));
+      }
+    }
+  }
 }
 
 TEST_CASE("A packed matrix knows its shape", "[kernels]") {

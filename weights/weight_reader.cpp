@@ -51,7 +51,7 @@ Status parallel_pieces(ThreadPool& pool, std::int64_t total, std::int64_t piece,
 }
 
 /// The type in which rows are read that a matrix of type `packed` shall hold: as stored, or f32 to be converted.
-DType read_dtype(DType packed, DType stored) { return packed == stored ? stored : DType::f32; }
+DType read_dtype(WeightType packed, DType stored) { return packed.dtype == stored ? stored : DType::f32; }
 
 /// Packs a matrix whose rows fill(first, count, dst, thread) provides in `dtype`: the matrix's own, or f32. `scales`
 /// are those of 8-bit rows.
@@ -82,6 +82,18 @@ bool known_extra(std::string_view name) {
   return name.ends_with("pos_idx_to_embed") || name.ends_with("final_logits_bias") ||
          name.ends_with(".embed_tokens.weight") || name.find("vision_tower.norms.") != name.npos ||
          name.find("vision_tower.head.") != name.npos;
+}
+
+/// The tensor of the file whose name agrees longest with that of a missing one: it shows where another network departs.
+std::string nearest(const TensorSource& source, std::string_view name) {
+  std::size_t longest = 0;
+  std::string_view found;
+  for (const TensorInfo& info : source.tensors()) {
+    const auto difference = std::mismatch(name.begin(), name.end(), info.name.begin(), info.name.end()).first;
+    const auto common = static_cast<std::size_t>(difference - name.begin());
+    if (common > longest) longest = common, found = info.name;
+  }
+  return found.empty() ? std::string() : ", the nearest is \"" + std::string(found) + "\"";
 }
 
 }  // namespace
@@ -147,7 +159,8 @@ Result<Linear> WeightReader::linears(const KernelTable& table, std::span<const s
   const DType first_dtype = parts[0].dtype;
   const bool same = std::all_of(parts.begin(), parts.end(), [&](const Stored& p) { return p.dtype == first_dtype; });
   const DType stored = same ? first_dtype : DType::f32;
-  const DType packed = packed_dtype(names[0], stored), dtype = read_dtype(packed, stored);
+  const WeightType packed = packed_type(names[0], stored);
+  const DType dtype = read_dtype(packed, stored);
   FL_ASSIGN(const Buffer<float> scales, scales_of(names, table, stored, out));
 
   Linear linear;
@@ -174,7 +187,8 @@ Result<Linear> WeightReader::projection(const KernelTable& table, std::int64_t d
   const std::string name = "model.multi_modal_projector.image_projection";
   if (!ms_layout_) return linear(table, name, d, cv, false);
   FL_ASSIGN(const Stored tensor, expect(name + ".weight", std::array{cv, d}));
-  const DType packed = packed_dtype(name, tensor.dtype), dtype = read_dtype(packed, tensor.dtype);
+  const WeightType packed = packed_type(name, tensor.dtype);
+  const DType dtype = read_dtype(packed, tensor.dtype);
   const auto size = static_cast<std::int64_t>(size_of(dtype));
   Buffer<std::byte> stored(tensor.elements * size);  // its rows are our columns: all are needed for each piece
   FL_TRY(read(tensor, 0, tensor.elements, dtype, stored.data()));
@@ -196,7 +210,8 @@ Result<Linear> WeightReader::patch_linear(const KernelTable& table, std::string_
   // Our own files hold quantised patches as the linear layer that they are.
   if (shape_of(names[0] + ".weight").size() == 2) return linears(table, names, out, row_elements, true);
   FL_ASSIGN(const Stored tensor, expect(names[0] + ".weight", std::array<std::int64_t, 4>{out, in, kernel, kernel}));
-  const DType packed = packed_dtype(names[0], tensor.dtype), dtype = read_dtype(packed, tensor.dtype);
+  const WeightType packed = packed_type(names[0], tensor.dtype);
+  const DType dtype = read_dtype(packed, tensor.dtype);
   const std::int64_t row_bytes = row_elements * static_cast<std::int64_t>(size_of(dtype));
   std::vector<Buffer<std::byte>> rows(pieces_.size());  // one stored row a thread
   for (Buffer<std::byte>& row : rows) row.ensure(row_bytes);
@@ -276,9 +291,9 @@ std::string WeightReader::file_name(std::string_view hf_name) const {
   return ms_layout_ ? ms_name(hf_name) : std::string(hf_name);
 }
 
-DType WeightReader::packed_dtype(std::string_view hf_name, DType stored) const {
+WeightType WeightReader::packed_type(std::string_view hf_name, DType stored) const {
   if (stored == DType::s8) return stored;
-  return options_.choose_dtype ? options_.choose_dtype(hf_name, stored) : stored;
+  return options_.choose_type ? options_.choose_type(hf_name, stored) : stored;
 }
 
 Result<Buffer<float>> WeightReader::scales_of(std::span<const std::string> names, const KernelTable& table,
@@ -302,8 +317,8 @@ Result<Buffer<float>> WeightReader::scales_of(std::span<const std::string> names
 
 Error WeightReader::missing(const std::string& name) const {
   return {ErrorCode::model,
-          "tensor \"" + name + "\" is missing (the file holds " + std::to_string(used_.size()) +
-              " others); is this Florence-2?",
+          "tensor \"" + name + "\" is missing (the file holds " + std::to_string(used_.size()) + " others" +
+              nearest(source_, name) + "); is this Florence-2?",
           source_.path()};
 }
 
@@ -330,6 +345,10 @@ Result<WeightReader::Stored> WeightReader::expect(std::string_view hf_name, std:
 
 Result<WeightReader::Stored> WeightReader::adapt(std::string_view hf_name, const Stored& stored) {
   if (!is_adapted(hf_name)) return stored;
+  if (stored.dtype == DType::s8) {
+    return damaged(*stored.info,
+                   " is quantised, which no adapter can be merged into; use the checkpoint it was made from");
+  }
   // The one tensor that the two layouts hold transposed; adapters have it as a layer, outputs first.
   std::vector<std::int64_t> shape = stored.info->shape;
   const bool is_transposed = ms_layout_ && stored.info->name == "image_projection";

@@ -31,12 +31,12 @@ inline constexpr std::string_view kPrecisionKey = "florence2.precision";
 
 class WeightReader {
  public:
-  /// The element type to pack a weight in, given its name and the type it is stored in.
-  using ChooseDType = std::function<DType(std::string_view hf_name, DType stored)>;
+  /// How to pack a weight, given its name and the type it is stored in.
+  using ChooseType = std::function<WeightType(std::string_view hf_name, DType stored)>;
   struct Options {
     int threads = 1;
-    bool check_values = false;      // NaN or infinity is an error that names the tensor and the element
-    ChooseDType choose_dtype = {};  // none: weights keep the stored type
+    bool check_values = false;    // NaN or infinity is an error that names the tensor and the element
+    ChooseType choose_type = {};  // none: weights keep the stored type
   };
 
   /// Opens the weights of a model folder: model.safetensors, pytorch_model.bin or shards of either. Errors as
@@ -58,7 +58,7 @@ class WeightReader {
   /// Shape of a tensor, or empty when the file lacks it. `hf_name` as in all calls.
   std::span<const std::int64_t> shape_of(std::string_view hf_name) const;
 
-  /// A linear layer "<name>.weight" [out, in] and, if `bias`, "<name>.bias" [out], packed as Options::choose_dtype
+  /// A linear layer "<name>.weight" [out, in] and, if `bias`, "<name>.bias" [out], packed as Options::choose_type
   /// says.
   Result<Linear> linear(const KernelTable& table, std::string_view name, std::int64_t out, std::int64_t in,
                         bool bias = true);
@@ -97,7 +97,7 @@ class WeightReader {
 
   WeightReader(TensorSource source, const Options& options);
   std::string file_name(std::string_view hf_name) const;
-  DType packed_dtype(std::string_view hf_name, DType stored) const;
+  WeightType packed_type(std::string_view hf_name, DType stored) const;
   Error missing(const std::string& name) const;
   Error damaged(const TensorInfo& info, const std::string& what) const;
   /// The tensor, marked used; errors name it, what was found and what was expected.

@@ -170,6 +170,10 @@ _SIGNATURES = {
     "fl2_build_description": (c_char_p, []),
     "fl2_task_describe": (Status, [c_int, POINTER(TaskInfo)]),
     "fl2_task_parse": (Status, [c_char_p, POINTER(c_int)]),
+    "fl2_tasks_load": (Status, [c_char_p, _OUT]),
+    "fl2_tasks_free": (None, [c_void_p]),
+    "fl2_tasks_count": (c_int, [c_void_p]),
+    "fl2_tasks_get": (Status, [c_void_p, c_int, POINTER(TaskInfo)]),
     "fl2_model_load": (Status, [c_char_p, POINTER(ModelOptions), _OUT]),
     "fl2_model_free": (None, [c_void_p]),
     "fl2_model_describe": (Status, [c_void_p, POINTER(ModelInfo)]),
@@ -270,4 +274,4 @@ class Handle:
     def __del__(self) -> None:
         if getattr(self, "pointer", None):
             self._free(self.pointer)
-            self.pointer = c_void_p()
+            self.pointer = None
