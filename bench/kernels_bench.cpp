@@ -33,9 +33,11 @@ Buffer<std::uint16_t> random_halves(std::int64_t n) {
   return buffer;
 }
 
-Linear random_linear(const KernelTable& table, std::int64_t in, std::int64_t out, DType dtype = DType::f32) {
-  Linear linear{PackedMatrix(table, dtype, out, in), random_buffer(out)};
-  if (dtype == DType::f32 || dtype == DType::s8) {
+const WeightType kPaired(DType::bf16, true);
+
+Linear random_linear(const KernelTable& table, std::int64_t in, std::int64_t out, WeightType type = DType::f32) {
+  Linear linear{PackedMatrix(table, type, out, in), random_buffer(out)};
+  if (type.dtype != DType::f16) {
     linear.weight.pack_floats(0, out, random_buffer(out * in).data());
   } else {
     linear.weight.pack_rows(0, out, random_halves(out * in).data());
@@ -79,8 +81,8 @@ constexpr Shape kFewRows[] = {
     {"decoder.fc1", 1, 3072, 768},
 };
 
-void product(benchmark::State& state, const KernelTable& table, const Shape& s, DType dtype) {
-  const Linear linear = random_linear(table, s.k, s.n, dtype);
+void product(benchmark::State& state, const KernelTable& table, const Shape& s, WeightType type) {
+  const Linear linear = random_linear(table, s.k, s.n, type);
   const Buffer<float> a = random_buffer(s.m * s.k);
   Buffer<float> c(s.m * s.n);
   Context context(table, 1);
@@ -119,31 +121,31 @@ void packing(benchmark::State& state, const KernelTable& table, DType dtype) {
 constexpr Grid kGrid = {48, 48};
 constexpr std::int64_t kChannels = 512;
 
-AttentionWeights random_attention(const KernelTable& table) {
-  return {random_norm(kChannels), random_linear(table, kChannels, 3 * kChannels),
-          random_linear(table, kChannels, kChannels), 16};
+AttentionWeights random_attention(const KernelTable& table, WeightType type) {
+  return {random_norm(kChannels), random_linear(table, kChannels, 3 * kChannels, type),
+          random_linear(table, kChannels, kChannels, type), 16};
 }
 
-void mlp(benchmark::State& state, const KernelTable& table, DType dtype) {
+void mlp(benchmark::State& state, const KernelTable& table, WeightType type) {
   const Norm norm = random_norm(kChannels);
-  const Linear fc1 = random_linear(table, kChannels, 4 * kChannels, dtype),
-               fc2 = random_linear(table, 4 * kChannels, kChannels, dtype);
+  const Linear fc1 = random_linear(table, kChannels, 4 * kChannels, type),
+               fc2 = random_linear(table, 4 * kChannels, kChannels, type);
   Buffer<float> x = random_buffer(kGrid.tokens() * kChannels);
   Context context(table, 1);
   for (auto _ : state) mlp_block(context, {x.data(), kGrid.tokens(), kChannels}, norm, fc1, fc2);
   count_flops(state, 2.0 * static_cast<double>(kGrid.tokens() * kChannels * kChannels * 8));
 }
 
-void window_block(benchmark::State& state, const KernelTable& table) {
-  const AttentionWeights weights = random_attention(table);
+void window_block(benchmark::State& state, const KernelTable& table, WeightType type) {
+  const AttentionWeights weights = random_attention(table, type);
   Buffer<float> x = random_buffer(kGrid.tokens() * kChannels);
   Context context(table, 1);
   for (auto _ : state) window_attention_block(context, {x.data(), kGrid.tokens(), kChannels}, kGrid, 12, weights);
   count_flops(state, 2.0 * static_cast<double>(kGrid.tokens() * kChannels * (4 * kChannels + 2 * 144)));
 }
 
-void channel_block(benchmark::State& state, const KernelTable& table) {
-  const AttentionWeights weights = random_attention(table);
+void channel_block(benchmark::State& state, const KernelTable& table, WeightType type) {
+  const AttentionWeights weights = random_attention(table, type);
   Buffer<float> x = random_buffer(kGrid.tokens() * kChannels), values(kGrid.tokens() * kChannels);
   Context context(table, 1);
   for (auto _ : state)
@@ -230,8 +232,8 @@ void add_blocks_and_rows(const KernelTable& table) {
   const std::string prefix = std::string(table.name) + "/";
   add(prefix + "mlp_block_f32/s3", [&](benchmark::State& state) { mlp(state, table, DType::f32); });
   add(prefix + "mlp_block_s8/s3", [&](benchmark::State& state) { mlp(state, table, DType::s8); });
-  add(prefix + "window_attention_block/s3", [&](benchmark::State& state) { window_block(state, table); });
-  add(prefix + "channel_attention_block/s3", [&](benchmark::State& state) { channel_block(state, table); });
+  add(prefix + "window_attention_block/s3", [&](benchmark::State& state) { window_block(state, table, DType::f32); });
+  add(prefix + "channel_attention_block/s3", [&](benchmark::State& state) { channel_block(state, table, DType::f32); });
   add(prefix + "gelu", [&](benchmark::State& state) { gelu(state, table); });
   for (const std::int64_t n : {144, 587}) {
     add(prefix + "softmax/" + std::to_string(n), [&table, n](benchmark::State& state) { softmax(state, table, n); });
@@ -244,6 +246,22 @@ void add_blocks_and_rows(const KernelTable& table) {
   add(prefix + "depthwise/s3", [&](benchmark::State& state) { depthwise(state, table, {48, 48}, 512); });
 }
 
+/// bf16 by bf16, for the tables that have it.
+void add_paired(const KernelTable& table) {
+  if (table.gemm_f32_bf16_bf16p == nullptr) return;
+  const std::string prefix = std::string(table.name) + "/";
+  for (const Shape& s : kProducts) {
+    add(prefix + "gemm_bf16/" + s.name, [&](benchmark::State& state) { product(state, table, s, kPaired); });
+  }
+  for (const Shape& s : kFewRows) {
+    add(prefix + "few_rows_bf16/" + s.name, [&](benchmark::State& state) { product(state, table, s, kPaired); });
+  }
+  add(prefix + "mlp_block_bf16/s3", [&](benchmark::State& state) { mlp(state, table, kPaired); });
+  add(prefix + "window_attention_block_bf16/s3", [&](benchmark::State& state) { window_block(state, table, kPaired); });
+  add(prefix + "channel_attention_block_bf16/s3",
+      [&](benchmark::State& state) { channel_block(state, table, kPaired); });
+}
+
 }  // namespace
 }  // namespace florence2::bench
 
@@ -252,6 +270,7 @@ int main(int argc, char** argv) {
   for (const KernelTable* table : available_tables()) {
     bench::add_products(*table);
     bench::add_blocks_and_rows(*table);
+    bench::add_paired(*table);
   }
   for (const bench::Shape& s : bench::kProducts) {
     bench::add("eigen/gemm_f32/" + std::string(s.name), [&](benchmark::State& state) { product_by_eigen(state, s); });

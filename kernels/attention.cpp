@@ -10,42 +10,16 @@
 #include "kernels/panels.hpp"
 
 namespace florence2 {
-namespace {
-
-constexpr std::int64_t kQueryRows = 96;  // rows of the score tile that lies in L2
-
-}  // namespace
-
-void attention_head(const KernelTable& table, float* scratch, View<float> dst, View<const float> q, View<const float> k,
-                    View<const float> v, float scale) {
-  const std::int64_t length = k.rows, head_dim = q.cols;
-  float* const keys = scratch;
-  float* const values = keys + panel_floats(table.nr, length, head_dim);
-  float* const score_tile = values + panel_floats(table.nr, head_dim, length);
-  pack_panels(keys, k, table.nr);
-  pack_panels_transposed(values, v, table.nr);
-  for (std::int64_t first = 0; first < q.rows; first += kQueryRows) {
-    const std::int64_t rows = std::min(kQueryRows, q.rows - first);
-    const View<float> scores(score_tile, rows, length);
-    multiply_panels(table, scores, q.row_range(first, rows), keys);
-    for (std::int64_t r = 0; r < rows; ++r) table.softmax(scores.row(r), length, scale);
-    multiply_panels(table, dst.row_range(first, rows), scores, values);
-  }
-}
-
-std::int64_t attention_head_scratch(const KernelTable& table, std::int64_t length, std::int64_t head_dim) {
-  return panel_floats(table.nr, length, head_dim) + panel_floats(table.nr, head_dim, length) + kQueryRows * length;
-}
-
 void attention(Context& context, View<float> dst, View<const float> q, View<const float> k, View<const float> v,
-               int heads, float scale) {
+               int heads, float scale, Arithmetic arithmetic) {
   const KernelTable& table = context.table();
   const std::int64_t head_dim = q.cols / heads;
   context.reserve(attention_head_scratch(table, k.rows, head_dim));
   context.parallel_for(heads, [&](std::int64_t head, int thread) {
     const std::int64_t first = head * head_dim;
-    attention_head(table, context.scratch(thread), dst.col_range(first, head_dim), q.col_range(first, head_dim),
-                   k.col_range(first, head_dim), v.col_range(first, head_dim), scale);
+    const HeadViews views = {dst.col_range(first, head_dim), q.col_range(first, head_dim), k.col_range(first, head_dim),
+                             v.col_range(first, head_dim)};
+    attention_head(table, context.scratch(thread), views, scale, arithmetic);
   });
 }
 

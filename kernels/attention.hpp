@@ -10,10 +10,16 @@
 
 namespace florence2 {
 
+/// How queries, keys, values and softmax weights are multiplied: as they are, or rounded to bf16.
+enum class Arithmetic : std::uint8_t { f32, bf16 };
+
+/// The arithmetic of the layer that made queries, keys and values.
+inline Arithmetic arithmetic_of(const Linear& qkv) { return qkv.weight.paired() ? Arithmetic::bf16 : Arithmetic::f32; }
+
 /// dst[m, heads * d] = softmax(scale * q k^T) v per head. q: [m, heads * d]; k, v: [s, heads * d]. No mask.
-/// All views may be column ranges of one wider matrix.
+/// All views may be column ranges of one wider matrix. bf16 is for tables that multiply bf16 by bf16.
 void attention(Context& context, View<float> dst, View<const float> q, View<const float> k, View<const float> v,
-               int heads, float scale);
+               int heads, float scale, Arithmetic arithmetic = Arithmetic::f32);
 
 /// Height and width of a feature map whose rows are its tokens, row-major.
 struct Grid {
@@ -31,11 +37,12 @@ struct AttentionWeights {
 
 /// x += proj(attention within window x window squares of layer_norm(x)). x: [grid tokens, c], in place.
 /// The map is padded with zeros at the right and bottom after the norm, so padded tokens have q = k = v = bias and
-/// take part in the softmax. Scale: (c / heads)^-0.5.
+/// take part in the softmax. Scale: (c / heads)^-0.5. Arithmetic: qkv's.
 void window_attention_block(Context& context, View<float> x, Grid grid, int window, const AttentionWeights& weights);
 
 /// x += proj(channel attention of layer_norm(x)): per group the c/g x c/g matrix softmax(n^-0.5 q^T k) mixes the
-/// channels of v. x: [n, c], in place. `values` is scratch of x's shape that keeps v between the two passes. `heads` is the number of groups.
+/// channels of v. x: [n, c], in place. `values` is scratch of x's shape that keeps v between the two passes. `heads` is
+/// the number of groups.
 void channel_attention_block(Context& context, View<float> x, View<float> values, const AttentionWeights& weights);
 
 /// Keys and values of one layer's cross-attention, packed once for an encoded prompt and shared by all beams.

@@ -6,6 +6,10 @@
 
 #ifdef FLORENCE2_X86
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #endif
 
 namespace florence2 {
@@ -24,6 +28,9 @@ namespace avx512 {
 extern const KernelTable table;
 }
 namespace avx512_vnni {
+extern const KernelTable table;
+}
+namespace amx {
 extern const KernelTable table;
 }
 #endif
@@ -50,6 +57,24 @@ std::uint64_t enabled_state() {
 
 bool has(unsigned word, unsigned bit) { return ((word >> bit) & 1u) != 0; }
 
+/// Asks the system for the tiles' state, which a process gets on request only: 8 KiB a thread to save, from the first
+/// use on.
+bool tiles_permitted() {
+#ifdef __linux__
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
+bool has_amx(const CpuidLeaf& extended, std::uint64_t state) {
+  const bool enabled = (state & 0x60000) == 0x60000;
+  const bool tiles = has(extended.edx, 24) && has(extended.edx, 22) && has(extended.edx, 25);
+  const bool bf16_conversion = extended.eax >= 1 && has(cpuid(7, 1).eax, 5);
+  return enabled && tiles && bf16_conversion && tiles_permitted();
+}
+
 std::uint32_t detect() {
   const CpuidLeaf base = cpuid(1, 0);
   if (!has(base.ecx, 27)) return 0;  // no OSXSAVE: xgetbv is not allowed
@@ -63,12 +88,14 @@ std::uint32_t detect() {
   const bool avx512 = has(extended.ebx, 16) && has(extended.ebx, 17) && has(extended.ebx, 30) && has(extended.ebx, 31);
   if (zmm && avx512) features |= cpu_feature::kAvx512;
   if (zmm && avx512 && has(extended.ecx, 11)) features |= cpu_feature::kAvx512Vnni;
+  if ((features & cpu_feature::kAvx512Vnni) != 0 && has_amx(extended, state)) features |= cpu_feature::kAmx;
   const bool avx_vnni = extended.eax >= 1 && has(cpuid(7, 1).eax, 4);
   if ((features & cpu_feature::kAvx2) != 0 && avx_vnni) features |= cpu_feature::kAvxVnni;
   return features;
 }
 
-constexpr std::array kBuilt = {&scalar::table, &avx2::table, &avx2_vnni::table, &avx512::table, &avx512_vnni::table};
+constexpr std::array kBuilt = {&scalar::table, &avx2::table,        &avx2_vnni::table,
+                               &avx512::table, &avx512_vnni::table, &amx::table};
 #else
 std::uint32_t detect() { return 0; }
 constexpr std::array kBuilt = {&scalar::table};

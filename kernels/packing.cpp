@@ -1,32 +1,39 @@
 #include "kernels/packing.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "core/check.hpp"
 #include "kernels/panels.hpp"
 
 namespace florence2 {
-namespace {
 
-constexpr std::int64_t kGroup = 4;  // values of k side by side in an 8-bit panel
-
-}  // namespace
-
-PackedMatrix::PackedMatrix(const KernelTable& table, DType dtype, std::int64_t n, std::int64_t k)
-    : n_(n), k_(k), depth_(k), nr_(table.nr), dtype_(dtype) {
-  if (dtype == DType::s8) {
+PackedMatrix::PackedMatrix(const KernelTable& table, WeightType type, std::int64_t n, std::int64_t k)
+    : n_(n), k_(k), depth_(k), nr_(table.nr), dtype_(type.dtype) {
+  FL_DCHECK(!type.paired || (dtype_ == DType::bf16 && table.gemm_f32_bf16_bf16p != nullptr));
+  if (dtype_ == DType::s8 || type.paired) {
+    group_ = type.paired ? 2 : 4;
+    const std::int64_t unit = table.depth_unit / static_cast<std::int64_t>(size_of(dtype_));
+    depth_ = (k + unit - 1) / unit * unit;
+  }
+  if (dtype_ == DType::s8) {
     quantize_column_ = table.quantize_column;
-    depth_ = (k + table.depth_unit - 1) / table.depth_unit * table.depth_unit;
     scales_ = Buffer<float>(panels() * nr_);
     sums_ = Buffer<std::int32_t>(panels() * nr_);
   }
-  storage_ = Buffer<std::byte>(panels() * nr_ * depth_ * static_cast<std::int64_t>(size_of(dtype)));
+  storage_ = Buffer<std::byte>(panels() * nr_ * depth_ * static_cast<std::int64_t>(size_of(dtype_)));
 }
 
 void PackedMatrix::pack_rows(std::int64_t first_n, std::int64_t count, const void* src) {
   FL_DCHECK(first_n % nr_ == 0 && (count % nr_ == 0 || first_n + count == n_));
   FL_DCHECK(dtype_ != DType::s8);
+  if (paired()) {
+    std::vector<std::uint16_t> rows(static_cast<std::size_t>(count * depth_));
+    const auto* const stored = static_cast<const std::uint16_t*>(src);
+    for (std::int64_t r = 0; r < count; ++r) std::copy_n(stored + r * k_, k_, rows.begin() + r * depth_);
+    return pack_groups(first_n, count, rows.data());
+  }
   std::byte* dst = storage_.data() + first_n * k_ * static_cast<std::int64_t>(size_of(dtype_));
   if (dtype_ == DType::f32) {
     pack_panels(reinterpret_cast<float*>(dst), {static_cast<const float*>(src), count, k_}, nr_);
@@ -35,21 +42,41 @@ void PackedMatrix::pack_rows(std::int64_t first_n, std::int64_t count, const voi
   }
 }
 
-/// Groups of k lie together, so a panel of groups is an ordinary panel of 32-bit elements.
+/// Packs rows[count][depth]. Groups of k lie together and are 32 bits large, so a panel of groups is an ordinary panel
+/// of 32-bit elements.
+void PackedMatrix::pack_groups(std::int64_t first_n, std::int64_t count, const void* rows) {
+  std::byte* dst = storage_.data() + first_n * depth_ * static_cast<std::int64_t>(size_of(dtype_));
+  pack_panels(reinterpret_cast<float*>(dst), {static_cast<const float*>(rows), count, depth_ / group_}, nr_);
+}
+
 void PackedMatrix::pack_quantized(std::int64_t first_n, std::int64_t count, const float* src) {
   std::vector<std::int8_t> rows(static_cast<std::size_t>(count * depth_));
   for (std::int64_t r = 0; r < count; ++r) {
     const std::int64_t n = first_n + r;
     quantize_column_(rows.data() + r * depth_, &scales_[n], &sums_[n], src + r * k_, k_);
   }
-  std::byte* dst = storage_.data() + first_n * depth_;
-  const std::int64_t groups = depth_ / kGroup;
-  static_assert(kGroup == sizeof(float));
-  pack_panels(reinterpret_cast<float*>(dst), {reinterpret_cast<const float*>(rows.data()), count, groups}, nr_);
-  if (first_n + count == n_) {
-    std::fill(scales_.data() + n_, scales_.data() + scales_.size(), 0.0f);
-    std::fill(sums_.data() + n_, sums_.data() + sums_.size(), 0);
+  pack_groups(first_n, count, rows.data());
+  clear_missing_columns(first_n + count);
+}
+
+void PackedMatrix::pack_bytes(std::int64_t first_n, std::int64_t count, const std::int8_t* rows, const float* scales) {
+  FL_DCHECK(dtype_ == DType::s8);
+  std::vector<std::int8_t> padded(static_cast<std::size_t>(count * depth_), 0);
+  for (std::int64_t r = 0; r < count; ++r) {
+    const std::int8_t* const row = rows + r * k_;
+    std::copy_n(row, k_, padded.data() + r * depth_);
+    scales_[first_n + r] = scales[r];
+    sums_[first_n + r] = std::accumulate(row, row + k_, std::int32_t{0});
   }
+  pack_groups(first_n, count, padded.data());
+  clear_missing_columns(first_n + count);
+}
+
+/// Scales and sums of the columns that the last panel lacks.
+void PackedMatrix::clear_missing_columns(std::int64_t end) {
+  if (end != n_) return;
+  std::fill(scales_.data() + n_, scales_.data() + scales_.size(), 0.0f);
+  std::fill(sums_.data() + n_, sums_.data() + sums_.size(), 0);
 }
 
 void PackedMatrix::pack_floats(std::int64_t first_n, std::int64_t count, const float* src) {
@@ -65,26 +92,24 @@ void PackedMatrix::pack_floats(std::int64_t first_n, std::int64_t count, const f
 
 void PackedMatrix::unpack_column(std::int64_t n, float* dst) const {
   FL_DCHECK(n >= 0 && n < n_);
-  const std::byte* first = panel(n / nr_) + n % nr_ * static_cast<std::int64_t>(size_of(dtype_));
+  const std::byte* first = panel(n / nr_) + n % nr_ * group_ * static_cast<std::int64_t>(size_of(dtype_));
+  const auto position = [&](std::int64_t k) { return k / group_ * group_ * nr_ + k % group_; };
   const auto* wide = reinterpret_cast<const float*>(first);
   const auto* half = reinterpret_cast<const std::uint16_t*>(first);
+  const auto* q = reinterpret_cast<const std::int8_t*>(first);
   switch (dtype_) {
     case DType::f32:
-      for (std::int64_t k = 0; k < k_; ++k) dst[k] = wide[k * nr_];
+      for (std::int64_t k = 0; k < k_; ++k) dst[k] = wide[position(k)];
       return;
     case DType::f16:
-      for (std::int64_t k = 0; k < k_; ++k) dst[k] = f16_to_f32(half[k * nr_]);
+      for (std::int64_t k = 0; k < k_; ++k) dst[k] = f16_to_f32(half[position(k)]);
       return;
     case DType::bf16:
-      for (std::int64_t k = 0; k < k_; ++k) dst[k] = bf16_to_f32(half[k * nr_]);
+      for (std::int64_t k = 0; k < k_; ++k) dst[k] = bf16_to_f32(half[position(k)]);
       return;
-    case DType::s8: {
-      const auto* q = reinterpret_cast<const std::int8_t*>(panel(n / nr_)) + n % nr_ * kGroup;
-      for (std::int64_t k = 0; k < k_; ++k) {
-        dst[k] = scales_[n] * static_cast<float>(q[k / kGroup * kGroup * nr_ + k % kGroup]);
-      }
+    case DType::s8:
+      for (std::int64_t k = 0; k < k_; ++k) dst[k] = scales_[n] * static_cast<float>(q[position(k)]);
       return;
-    }
   }
 }
 

@@ -9,10 +9,10 @@
 namespace florence2 {
 
 // A [kBlockK][nr] piece of a panel (16 to 32 KiB) and the sums it adds to stay in L1 while a block of rows of A, which
-// lies in L2 as a whole (kBlockFloats), passes over it.
+// lies in L2 as a whole (kBlockBytes), passes over it.
 inline constexpr std::int64_t kBlockK = 256;
 inline constexpr std::int64_t kBlockRows = 144;
-inline constexpr std::int64_t kBlockFloats = std::int64_t{1} << 17;
+inline constexpr std::int64_t kBlockBytes = std::int64_t{1} << 19;
 
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -21,9 +21,23 @@ inline std::int64_t piece(std::int64_t total, std::int64_t parts, std::int64_t u
   return std::max(unit, ceil_div(ceil_div(total, std::max<std::int64_t>(parts, 1)), unit) * unit);
 }
 
-/// Rows of A that are multiplied together; rounded up to whole tiles.
-inline std::int64_t block_rows(std::int64_t depth) {
-  return std::clamp(kBlockFloats / depth, std::int64_t{48}, kBlockRows);
+/// Rows of A that are multiplied together, by the size of a row as the kernels read it; rounded up to whole tiles.
+inline std::int64_t block_rows(std::int64_t row_bytes) {
+  return std::clamp(kBlockBytes / row_bytes, std::int64_t{48}, kBlockRows);
+}
+inline std::int64_t block_rows(const PackedMatrix& weight) {
+  const int bytes = weight.dtype() == DType::s8 ? 1 : weight.paired() ? 2 : 4;
+  return block_rows(weight.k() * bytes);
+}
+
+/// Rows of the tile that multiplies with `weight`.
+inline int tile_rows(const KernelTable& table, const PackedMatrix& weight) {
+  return weight.dtype() == DType::s8 || weight.paired() ? table.tile_rows : table.mr;
+}
+
+/// Bytes between converted rows of A: whole cache lines and tiles, and not a multiple of a page, as in padded_stride.
+inline std::int64_t converted_stride(std::int64_t row_bytes) {
+  return (ceil_div(row_bytes, std::int64_t{64}) + 1) * 64;
 }
 
 /// What one panel's products need besides the position of the block.
@@ -51,6 +65,11 @@ inline GemmEpilogue epilogue_at(const Product& p, std::int64_t row, std::int64_t
 void multiply_floats(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
                      std::int64_t panel_end);
 std::int64_t multiply_floats_scratch(const KernelTable& table);
+
+/// Paired bf16 weights: the same, after rounding the rows to bf16.
+void multiply_bf16(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
+                   std::int64_t panel_end);
+std::int64_t multiply_bf16_scratch(const KernelTable& table, std::int64_t depth);
 
 /// 8-bit weights: the same, after quantising the rows.
 void multiply_8bit(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,

@@ -21,19 +21,16 @@ struct QuantizedRows {
   }
 };
 
-/// Bytes between quantised rows: whole lines, and not a multiple of a page, as in padded_stride.
-std::int64_t quantized_stride(std::int64_t depth) { return ceil_div(depth, 64) * 64 + 64; }
-
 }  // namespace
 
 std::int64_t multiply_8bit_scratch(const KernelTable& table, std::int64_t depth) {
-  return QuantizedRows::floats(block_rows(depth) + table.mr, quantized_stride(depth));
+  return QuantizedRows::floats(block_rows(depth) + table.tile_rows, converted_stride(depth));
 }
 
 void multiply_8bit(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
                    std::int64_t panel_end) {
   const PackedMatrix& weight = p.linear.weight;
-  const std::int64_t stride = quantized_stride(weight.depth());
+  const std::int64_t stride = converted_stride(weight.depth());
   const QuantizedRows q(p.scratch, rows, stride);
   for (std::int64_t r = 0; r < rows; ++r) {
     p.table.quantize_row(q.rows + r * stride, q.scale + r, q.zero + r, p.a.row(row + r), weight.k());

@@ -52,6 +52,21 @@ struct GemmBlock8 {
   std::int64_t next_bytes;
 };
 
+/// One block of C[m, n] = A[m, k] * B[k, n] for bf16 operands and a single packed panel. The order in which an
+/// element's products are added depends on the table alone: never on m, n, or where a block begins. Subnormal operands
+/// and sums count as zero.
+struct GemmBlockBf16 {
+  float* c;
+  std::int64_t c_stride;
+  const std::uint16_t* a;  // rows that round_row made
+  std::int64_t a_stride;
+  const std::uint16_t* panel;    // [k / 2][nr][2]
+  std::int64_t m, n, k;          // 2 k bytes are a multiple of depth_unit
+  const GemmEpilogue* epilogue;  // never nullptr
+  const void* next;              // as in GemmBlock
+  std::int64_t next_bytes;
+};
+
 struct KernelTable {
   const char* name;        // "scalar", "avx2", …
   std::uint32_t features;  // CPU features it needs (kernels/isa.hpp)
@@ -60,7 +75,9 @@ struct KernelTable {
   // 8-bit products. k is padded with zeros to a multiple of depth_unit. Activations are 0 to top_level. Where sums of
   // four products must fit 16 bits, quad_limit bounds the positive and the negative weights of each quad
   // (kernels/packing.hpp): top_level * quad_limit < 2^15; elsewhere it is 0.
+  // tile_rows: rows that 8-bit and bf16 products take at a time; blocks are cut into whole ones.
   int depth_unit;
+  int tile_rows;
   int top_level;
   int quad_limit;
   // --- matrix products ---------------------------------------------------------------------------------
@@ -75,6 +92,10 @@ struct KernelTable {
   // to a multiple of depth_unit; their sum. The scale is NaN where src is not finite.
   void (*quantize_column)(std::int8_t* dst, float* scale, std::int32_t* sum, const float* src, std::int64_t k);
   void (*gemm_f32_u8_s8p)(const GemmBlock8& block);
+  // bf16 by bf16; both are nullptr where the instruction set cannot. dst[i] = src[i] to the nearest even (subnormal
+  // ones to zero), and zeros from k up to a multiple of depth_unit bytes.
+  void (*round_row)(std::uint16_t* dst, const float* src, std::int64_t k);
+  void (*gemm_f32_bf16_bf16p)(const GemmBlockBf16& block);
   // dst[i] = src[i] widened; exact.
   void (*widen_f16)(float* dst, const std::uint16_t* src, std::int64_t n);
   void (*widen_bf16)(float* dst, const std::uint16_t* src, std::int64_t n);

@@ -62,8 +62,9 @@ void window_attention_block(Context& context, View<float> x, Grid grid, int wind
     });
     matmul_serial(table, b.widened, b.qkv, b.normed, weights.qkv);
     for (std::int64_t first = 0; first < c; first += head_dim) {
-      attention_head(table, b.head, b.attended.col_range(first, head_dim), b.qkv.col_range(first, head_dim),
-                     b.qkv.col_range(c + first, head_dim), b.qkv.col_range(2 * c + first, head_dim), scale);
+      const HeadViews views = {b.attended.col_range(first, head_dim), b.qkv.col_range(first, head_dim),
+                               b.qkv.col_range(c + first, head_dim), b.qkv.col_range(2 * c + first, head_dim)};
+      attention_head(table, b.head, views, scale, arithmetic_of(weights.qkv));
     }
     matmul_serial(table, b.widened, b.normed, b.attended, weights.proj);
     for_each_token(grid, window, index, [&](std::int64_t row, std::int64_t token) {

@@ -58,12 +58,13 @@ std::string PrecisionPlan::text_form() const {
   return "vision=" + std::string(name_of(vision)) + ",text=" + std::string(name_of(text));
 }
 
-DType PrecisionPlan::weight_dtype(std::string_view hf_name, DType stored) const {
+WeightType PrecisionPlan::weight_type(std::string_view hf_name, DType stored, const KernelTable& table) const {
   const bool in_text = hf_name.starts_with("model.language_model.") || hf_name.starts_with("lm_head");
   switch (in_text ? text : vision) {
     case Precision::fp32:
       return stored;
     case Precision::bf16:
+      if (table.gemm_f32_bf16_bf16p != nullptr) return {DType::bf16, true};
       return stored == DType::f32 ? DType::bf16 : stored;  // f16 has as few bytes and more digits
     case Precision::int8:
       return DType::s8;

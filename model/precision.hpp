@@ -7,11 +7,12 @@
 
 #include "core/dtype.hpp"
 #include "core/result.hpp"
+#include "kernels/packing.hpp"
 #include "kernels/table.hpp"
 
 namespace florence2 {
 
-/// fp32: the numbers of the file, f32 arithmetic. bf16: half-precision weights, and half-precision products where the
+/// fp32: the numbers of the file, f32 arithmetic. bf16: half-precision weights, and products of bf16 by bf16 where the
 /// CPU has them. int8: 8-bit weights with a scale a channel, activations quantised row by row.
 enum class Precision : std::uint8_t { fp32, bf16, int8 };
 
@@ -26,8 +27,8 @@ struct PrecisionPlan {
   /// "int8", or "vision=bf16,text=int8" where the parts differ.
   std::string text_form() const;
 
-  /// The type in which the matrix called `hf_name`, stored as `stored`, is kept in memory.
-  DType weight_dtype(std::string_view hf_name, DType stored) const;
+  /// How the matrix called `hf_name`, stored as `stored`, is kept in memory for the kernels of `table`.
+  WeightType weight_type(std::string_view hf_name, DType stored, const KernelTable& table) const;
 };
 
 /// "auto", "fp32", "bf16", "int8", or parts: "vision=bf16,text=int8" (a part not named is `auto`).

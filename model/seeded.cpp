@@ -36,7 +36,7 @@ class RandomSource {
 
   Result<Linear> linear(const KernelTable& table, std::string_view name, std::int64_t out, std::int64_t in,
                         bool bias = true) {
-    Linear linear{PackedMatrix(table, precision_.weight_dtype(name, storage_), out, in),
+    Linear linear{PackedMatrix(table, precision_.weight_type(name, storage_, table), out, in),
                   bias ? buffer(out, kBiasScale) : Buffer<float>()};
     // Channel attention sums q k over all tokens of the stage's map: with unit scores its softmax would saturate and
     // the network become chaotic, which trained weights are not.

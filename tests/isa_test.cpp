@@ -85,7 +85,7 @@ TEST_CASE("the scalar table comes first and needs nothing", "[kernels]") {
 }
 
 TEST_CASE("tables are complete and have the tile the blocking expects", "[kernels]") {
-  for (const KernelTable* t : tested_tables()) {
+  for (const KernelTable* t : tables_8bit()) {
     CAPTURE(t->name);
     CHECK((t->quantize_row && t->quantize_column && t->gemm_f32_u8_s8p && t->depth_unit % 8 == 0));
     CHECK((t->top_level > 0 && t->top_level <= 255));
@@ -95,6 +95,8 @@ TEST_CASE("tables are complete and have the tile the blocking expects", "[kernel
     CHECK(t->depthwise3x3_row != nullptr);
     CHECK(t->nr % 8 == 0);    // packing copies 8 elements at a time
     CHECK(144 % t->mr == 0);  // a block of rows is whole tiles
+    CHECK(144 % t->tile_rows == 0);
+    CHECK((t->round_row == nullptr) == (t->gemm_f32_bf16_bf16p == nullptr));
     CHECK((t->features & ~cpu_features()) == 0);
   }
 }

@@ -19,6 +19,9 @@ extern const KernelTable table;
 namespace avx512_vnni_emulated {
 extern const KernelTable table;
 }
+namespace amx_emulated {
+extern const KernelTable table;
+}
 #endif
 
 namespace test {
@@ -80,9 +83,19 @@ const std::vector<const KernelTable*>& tables_8bit() {
 #ifdef FLORENCE2_EMULATED
     static const KernelTable avx2_vnni = emulation_of(avx2_vnni_emulated::table, "avx2_vnni-emulated");
     static const KernelTable avx512_vnni = emulation_of(avx512_vnni_emulated::table, "avx512_vnni-emulated");
-    if ((cpu_features() & cpu_feature::kAvx2) != 0) all.insert(all.end(), {&avx2_vnni, &avx512_vnni});
+    static const KernelTable amx = emulation_of(amx_emulated::table, "amx-emulated");
+    if ((cpu_features() & cpu_feature::kAvx2) != 0) all.insert(all.end(), {&avx2_vnni, &avx512_vnni, &amx});
 #endif
     return all;
+  }();
+  return tables;
+}
+
+const std::vector<const KernelTable*>& tables_bf16() {
+  static const std::vector<const KernelTable*> tables = [] {
+    std::vector<const KernelTable*> some = tables_8bit();
+    std::erase_if(some, [](const KernelTable* table) { return table->gemm_f32_bf16_bf16p == nullptr; });
+    return some;
   }();
   return tables;
 }
@@ -128,8 +141,9 @@ Plain integer_matrix(Random& random, std::int64_t rows, std::int64_t cols) {
   return m;
 }
 
-TestLinear::TestLinear(const KernelTable& table, const Plain& weight, const std::vector<float>& bias, DType dtype)
-    : linear{PackedMatrix(table, dtype, weight.rows, weight.cols), buffer_of(bias)} {
+TestLinear::TestLinear(const KernelTable& table, const Plain& weight, const std::vector<float>& bias, WeightType type)
+    : linear{PackedMatrix(table, type, weight.rows, weight.cols), buffer_of(bias)} {
+  const DType dtype = type.dtype;
   Plain stored = weight;
   if (dtype == DType::f32) {
     linear.weight.pack_rows(0, weight.rows, weight.values.data());
@@ -144,9 +158,9 @@ TestLinear::TestLinear(const KernelTable& table, const Plain& weight, const std:
   affine = {reference::matrix(stored.view()).transpose(), reference::row(bias)};
 }
 
-TestLinear::TestLinear(const KernelTable& table, Random& random, std::int64_t in, std::int64_t out, DType dtype)
+TestLinear::TestLinear(const KernelTable& table, Random& random, std::int64_t in, std::int64_t out, WeightType type)
     : TestLinear(table, scaled(random_matrix(random, out, in), 1 / std::sqrt(static_cast<float>(in))),
-                 random.floats(out), dtype) {}
+                 random.floats(out), type) {}
 
 TestNorm::TestNorm(Random& random, std::int64_t channels) {
   std::vector<float> gamma = random.floats(channels), beta = random.floats(channels);
@@ -156,9 +170,10 @@ TestNorm::TestNorm(Random& random, std::int64_t channels) {
   norm.beta = buffer_of(beta);
 }
 
-TestAttention::TestAttention(const KernelTable& table, Random& random, std::int64_t channels, int heads, DType dtype) {
+TestAttention::TestAttention(const KernelTable& table, Random& random, std::int64_t channels, int heads,
+                             WeightType type) {
   TestNorm norm(random, channels);
-  TestLinear qkv(table, random, channels, 3 * channels, dtype), proj(table, random, channels, channels, dtype);
+  TestLinear qkv(table, random, channels, 3 * channels, type), proj(table, random, channels, channels, type);
   weights = {std::move(norm.norm), std::move(qkv.linear), std::move(proj.linear), heads};
   expected = {norm.expected, qkv.affine, proj.affine, heads};
 }

@@ -19,6 +19,8 @@ namespace florence2::test {
 const std::vector<const KernelTable*>& tested_tables();
 /// These, and the emulated tables that differ from them in their 8-bit products alone.
 const std::vector<const KernelTable*>& tables_8bit();
+/// Those of them that multiply bf16 by bf16; may be empty.
+const std::vector<const KernelTable*>& tables_bf16();
 
 /// Thread counts that every operation must give identical bits for.
 inline constexpr int kThreadCounts[] = {1, 2, 3, 5};
@@ -51,14 +53,14 @@ struct Plain {
 Plain random_matrix(Random& random, std::int64_t rows, std::int64_t cols);
 Plain integer_matrix(Random& random, std::int64_t rows, std::int64_t cols);
 
-/// A linear layer packed for `table` from weight [out, in], rounded to dtype first, and the oracle's view of it.
+/// A linear layer packed for `table` from weight [out, in], rounded to its type first, and the oracle's view of it.
 struct TestLinear {
   Linear linear;
   reference::Affine affine;
 
-  TestLinear(const KernelTable& table, const Plain& weight, const std::vector<float>& bias, DType dtype);
+  TestLinear(const KernelTable& table, const Plain& weight, const std::vector<float>& bias, WeightType type);
   /// Uniform weights in [-1, 1) / sqrt(in), a bias in [-1, 1).
-  TestLinear(const KernelTable& table, Random& random, std::int64_t in, std::int64_t out, DType dtype = DType::f32);
+  TestLinear(const KernelTable& table, Random& random, std::int64_t in, std::int64_t out, WeightType type = DType::f32);
 };
 
 struct TestNorm {
@@ -74,7 +76,8 @@ struct TestAttention {
   AttentionWeights weights;
   reference::AttentionWeights expected;
 
-  TestAttention(const KernelTable& table, Random& random, std::int64_t channels, int heads, DType dtype = DType::f32);
+  TestAttention(const KernelTable& table, Random& random, std::int64_t channels, int heads,
+                WeightType type = DType::f32);
 };
 
 /// The bits of `value` rounded to f16 or bf16 (nearest even).

@@ -7,17 +7,18 @@ target_link_libraries(florence2_kernel_support PUBLIC florence2_kernels florence
 
 if(FLORENCE2_SIMDE AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   # Vectors twice as long as the CPU's are passed in memory (-Wno-psabi). -O1: a tenth slower than -O2, built in half the time.
-  add_library(florence2_emulated OBJECT emulated/avx512.cpp emulated/avx512_vnni.cpp emulated/avx2_vnni.cpp)
+  add_library(florence2_emulated OBJECT emulated/avx512.cpp emulated/avx512_vnni.cpp emulated/avx2_vnni.cpp
+    emulated/amx.cpp)
   target_include_directories(florence2_emulated PRIVATE ${PROJECT_SOURCE_DIR} emulated)
   target_include_directories(florence2_emulated SYSTEM PRIVATE ${FLORENCE2_SIMDE})
   target_compile_options(florence2_emulated PRIVATE -mavx2 -mfma -mf16c -ffp-contract=off -Wno-psabi -O1)
   target_compile_definitions(florence2_kernel_support PRIVATE FLORENCE2_EMULATED=1)
   target_sources(florence2_kernel_support PRIVATE $<TARGET_OBJECTS:florence2_emulated>)
 else()
-  message(STATUS "SIMDe not found: the AVX-512 and VNNI tables are tested only where the CPU has them")
+  message(STATUS "SIMDe not found: the AVX-512, VNNI and AMX tables are tested only where the CPU has them")
 endif()
 
-foreach(name thread_pool panels matmul matmul8 rowwise attention convolution isa)
+foreach(name thread_pool panels matmul matmul8 matmul_bf16 rowwise attention attention_bf16 convolution isa)
   florence2_test(${name}_test florence2_kernel_support)
 endforeach()
 

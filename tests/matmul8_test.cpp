@@ -192,6 +192,22 @@ TEST_CASE("8-bit products have the same bits on tables of the same limits and fo
   }
 }
 
+TEST_CASE("8-bit products of long rows have the same bits on tables of the same limits", "[kernels]") {
+  // 1,600 and 144 + 17 are several pieces of k and blocks of rows for every table.
+  Random random(37);
+  const std::int64_t m = 161, n = 33, k = 1600;
+  const Plain a = random_matrix(random, m, k), weight = random_matrix(random, n, k);
+  std::map<int, Plain> first;  // by quad_limit
+  Plain dst(m, n);
+  for (const KernelTable* table : tables_8bit()) {
+    const TestLinear layer(*table, weight, {}, DType::s8);
+    Context context(*table, 1);
+    matmul(context, dst.view(), a.view(), layer.linear);
+    CAPTURE(table->name);
+    check_same_bits(dst.view(), first.try_emplace(table->quad_limit, dst).first->second.view());
+  }
+}
+
 TEST_CASE("the fused MLP block with 8-bit weights equals its parts", "[kernels]") {
   const KernelTable& table = *GENERATE(from_range(tables_8bit()));
   CAPTURE(table.name);

@@ -1,6 +1,7 @@
 // Packed matrices against the definition of their layout: element (k, n) lies in panel n / nr at [k][n % nr].
 #include "kernels/packing.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <vector>
@@ -97,6 +98,69 @@ TEST_CASE("unpack_column gives back a row of the weight, widened", "[kernels]") 
     for (std::int64_t j = 0; j < k; ++j) wrong += column[static_cast<std::size_t>(j)] != bf16_to_f32(at(half, j));
   }
   CHECK(wrong == 0);
+}
+
+TEST_CASE("8-bit rows that are quantised already are packed as they are", "[kernels]") {
+  const int nr = GENERATE(8, 16, 32);
+  KernelTable table = table_of(nr);
+  table.depth_unit = 8;
+  const std::int64_t n = nr + 3, k = 21;
+  test::Random random(7);
+  std::vector<std::int8_t> rows(static_cast<std::size_t>(n * k));
+  for (std::int8_t& value : rows) value = static_cast<std::int8_t>(random.bits());
+  const std::vector<float> scales = random.floats(n);
+  PackedMatrix packed(table, DType::s8, n, k);
+  packed.pack_bytes(0, nr, rows.data(), scales.data());
+  packed.pack_bytes(nr, n - nr, rows.data() + nr * k, scales.data() + nr);
+  std::vector<float> column(static_cast<std::size_t>(k));
+  for (std::int64_t i = 0; i < n; ++i) {
+    packed.unpack_column(i, column.data());
+    std::int32_t sum = 0;
+    for (std::int64_t j = 0; j < k; ++j) {
+      const std::int8_t q = rows[static_cast<std::size_t>(i * k + j)];
+      sum += q;
+      CHECK(column[static_cast<std::size_t>(j)] == scales[static_cast<std::size_t>(i)] * static_cast<float>(q));
+    }
+    CHECK(*packed.sums(i) == sum);
+  }
+  for (std::int64_t i = n; i < 2 * nr; ++i) CHECK(*packed.scales(i) == 0);  // the last panel's missing columns
+}
+
+TEST_CASE("paired bf16 lies in pairs of rows, as deep as the table's unit", "[kernels]") {
+  KernelTable table = table_of(16);
+  table.depth_unit = 64;
+  table.gemm_f32_bf16_bf16p = [](const GemmBlockBf16&) {};
+  test::Random random(6);
+  for (const std::int64_t n : {1, 16, 37}) {
+    for (const std::int64_t k : {1, 31, 32, 33, 70}) {
+      CAPTURE(n, k);
+      const std::vector<float> src = random.floats(n * k);
+      std::vector<std::uint16_t> bits(src.size());
+      std::transform(src.begin(), src.end(), bits.begin(), f32_to_bf16);
+      PackedMatrix packed(table, {DType::bf16, true}, n, k), from_floats(table, {DType::bf16, true}, n, k);
+      packed.pack_rows(0, n, bits.data());
+      from_floats.pack_floats(0, n, src.data());
+      CHECK(packed.paired());
+      CHECK(packed.depth() == (k + 31) / 32 * 32);
+      REQUIRE(packed.bytes() == packed.panels() * 16 * packed.depth() * 2);
+      CHECK(std::memcmp(packed.panel(0), from_floats.panel(0), static_cast<std::size_t>(packed.bytes())) == 0);
+
+      const auto* const elements = reinterpret_cast<const std::uint16_t*>(packed.panel(0));
+      int wrong = 0;
+      for (std::int64_t i = 0; i < packed.bytes() / 2; ++i) {
+        const std::int64_t in_panel = i % (16 * packed.depth());
+        const std::int64_t row = in_panel / 32 * 2 + i % 2, column = i / (16 * packed.depth()) * 16 + in_panel % 32 / 2;
+        const bool inside = row < k && column < n;
+        wrong += elements[i] != (inside ? bits[static_cast<std::size_t>(column * k + row)] : 0);
+      }
+      CHECK(wrong == 0);
+      std::vector<float> unpacked(static_cast<std::size_t>(k));
+      packed.unpack_column(n - 1, unpacked.data());
+      for (std::int64_t i = 0; i < k; ++i) {
+        CHECK(unpacked[static_cast<std::size_t>(i)] == bf16_to_f32(bits[static_cast<std::size_t>((n - 1) * k + i)]));
+      }
+    }
+  }
 }
 
 TEST_CASE("A packed matrix knows its shape", "[kernels]") {

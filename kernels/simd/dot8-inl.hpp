@@ -8,8 +8,13 @@
 // and the pair of the next group. Hence a quad's weights of one sign may add up to kQuadLimit at most, with
 // kTopLevel * kQuadLimit < 2^15. The two share what this costs in accuracy about equally.
 
-constexpr int kGroup = 4;      // values of k side by side in a panel
-constexpr int kDepthUnit = 8;  // k is padded to a multiple of it
+constexpr int kGroup = 4;  // values of k side by side in a panel
+// k is padded to a multiple of it.
+#if defined(FL_SIMD_AMX)
+constexpr int kDepthUnit = 64;
+#else
+constexpr int kDepthUnit = 8;
+#endif
 #if defined(FL_SIMD_VNNI) || defined(FL_SIMD_SCALAR)
 constexpr int kTopLevel = 255;
 constexpr int kQuadLimit = 0;  // none

@@ -36,7 +36,7 @@ inline void store_lanes(float* p, F32 a, std::int64_t lanes) {
 }
 
 /// Bias, GELU and residual on the finished sums tile[rows][kPanelWidth] of rows [row0, row0 + rows), and the store to
-/// C. Block: GemmBlock or GemmBlock8.
+/// C. Block: GemmBlock, GemmBlock8 or GemmBlockBf16.
 template <typename Block>
 [[gnu::noinline]] void finish_tile(const Block& g, std::int64_t row0, int rows, const float* tile) {
   const GemmEpilogue& e = *g.epilogue;

@@ -43,6 +43,12 @@ inline void gemm8_step(I32 (&acc)[kRows][kPanelRegisters], const std::uint8_t* c
 }
 #endif
 
+/// Register j of row `row` of C, before the epilogue, from the sums of its products.
+inline F32 dequantize(const GemmBlock8& g, std::int64_t row, int j, I32 sums) {
+  const I32 centred = subtract_product(sums, g.row_zero[row], g.column_sum + j * F32::kLanes);
+  return to_float(centred) * (set1(g.row_scale[row]) * load(g.column_scale + j * F32::kLanes));
+}
+
 template <int kRows>
 inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
   I32 acc[kRows][kPanelRegisters];
@@ -58,12 +64,9 @@ inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
   float tile[kRows * kPanelWidth];
 #pragma GCC unroll 2
   for (int j = 0; j < kPanelRegisters; ++j) {
-    const F32 column_scale = load(g.column_scale + j * F32::kLanes);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-      acc[i][j] = subtract_product(acc[i][j], g.row_zero[row0 + i], g.column_sum + j * F32::kLanes);
-      const F32 scale = set1(g.row_scale[row0 + i]) * column_scale;
-      store(tile + i * kPanelWidth + j * F32::kLanes, to_float(acc[i][j]) * scale);
+      store(tile + i * kPanelWidth + j * F32::kLanes, dequantize(g, row0 + i, j, acc[i][j]));
     }
   }
   finish_tile(g, row0, kRows, tile);

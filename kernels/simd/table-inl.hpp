@@ -8,6 +8,7 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
   t.mr = kRows;
   t.nr = kPanelWidth;
   t.depth_unit = kDepthUnit;
+  t.tile_rows = kRows;
   t.top_level = kTopLevel;
   t.quad_limit = kQuadLimit;
   t.gemm_f32_f32_f32p = gemm<kRows, PanelF32>;

@@ -10,6 +10,8 @@
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 
+#include "tiles.hpp"
+
 namespace florence2::emulated {
 
 constexpr int kLanes512 = 16;
@@ -125,6 +127,22 @@ inline __m512 shuffle_f32x4(__m512 a, __m512 b, int control) {
   return r.half_epi[0];
 }
 
+/// bf16 to the nearest even; subnormal numbers become zero, NaN stays NaN.
+[[gnu::noinline]] static __m256i cvtneps_pbh(__m512 a) {
+  Lanes512 x;
+  x.ps = a;
+  alignas(32) std::uint16_t r[kLanes512];
+  for (int i = 0; i < kLanes512; ++i) {
+    const auto bits = static_cast<std::uint32_t>(x.i32[i]), magnitude = bits & 0x7FFFFFFFu;
+    const std::uint32_t rounded = bits + 0x7FFFu + (bits >> 16 & 1u);
+    const std::uint32_t kept = magnitude > 0x7F800000u   ? bits | 0x400000u
+                               : magnitude < 0x00800000u ? bits & 0x80000000u
+                                                         : rounded;
+    r[i] = static_cast<std::uint16_t>(kept >> 16);
+  }
+  return _mm256_load_si256(reinterpret_cast<const __m256i*>(r));
+}
+
 /// The pairwise reductions of the guide: halves are combined until one lane is left.
 template <typename Op>
 inline float reduce(__m512 a, const Op& op) {
@@ -158,6 +176,9 @@ inline float reduce(__m512 a, const Op& op) {
 #define _mm512_permute_ps(a, control) ::florence2::emulated::permute_ps(a, control)
 #define _mm512_shuffle_f32x4(a, b, control) ::florence2::emulated::shuffle_f32x4(a, b, control)
 #undef _mm512_madd_epi16
+#undef _mm512_dpbusd_epi32
+#undef _mm512_cvtneps_pbh
+#define _mm512_cvtneps_pbh(a) ::florence2::emulated::cvtneps_pbh(a)
 #define _mm512_madd_epi16(a, b) ::florence2::emulated::madd_epi16(a, b)
 #undef _mm512_maddubs_epi16
 #define _mm512_maddubs_epi16(a, b) ::florence2::emulated::maddubs_epi16(a, b)

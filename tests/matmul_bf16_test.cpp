@@ -1,0 +1,272 @@
+// Products of bf16 by bf16: rounded rows, the tiles on guarded memory, and matmul with paired weights, for the tables
+// that have them.
+//
+// Exact tests use integers in [-8, 8], which bf16 holds and whose sums f32 holds whatever their order. Bounded tests
+// give the oracle the operands as bf16 rounds them: then nothing but f32 arithmetic, (K + 1) u |A| |B|, is between the
+// two. Against the operands as they were each rounding moves a product by at most 2^-8 of itself.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+
+#include "kernels/matmul.hpp"
+#include "tests/guarded_buffer.hpp"
+#include "tests/kernel_support.hpp"
+
+namespace florence2::test {
+namespace {
+
+using reference::Bounded;
+using reference::Matrix;
+
+const WeightType kPaired(DType::bf16, true);
+
+std::int64_t padded_depth(const KernelTable& table, std::int64_t k) {
+  const std::int64_t unit = table.depth_unit / 2;
+  return (k + unit - 1) / unit * unit;
+}
+
+TEST_CASE("a table multiplies bf16 by bf16, here or emulated", "[kernels]") {
+  if (tables_bf16().empty()) WARN("no AMX, and no SIMDe or no AVX2 to emulate it: nothing is tested here");
+  for (const KernelTable* table : tables_bf16()) {
+    CHECK((table->round_row != nullptr && table->depth_unit % 4 == 0 && table->depth_unit > 0));
+  }
+}
+
+// --- rows
+// --------------------------------------------------------------------------------------------------------------
+
+/// src as the table rounds it, from and to guarded memory.
+std::vector<std::uint16_t> rounded(const KernelTable& table, const std::vector<float>& values) {
+  const auto k = static_cast<std::int64_t>(values.size());
+  GuardedBuffer<float> src(k);
+  std::copy(values.begin(), values.end(), src.data());
+  GuardedBuffer<std::uint16_t> dst(padded_depth(table, k));
+  table.round_row(dst.data(), src.data(), k);
+  CHECK(dst.intact());
+  return {dst.data(), dst.data() + dst.size()};
+}
+
+TEST_CASE("rows are rounded to the nearest bf16, and end with zeros", "[kernels]") {
+  Random random(41);
+  for (const KernelTable* table : tables_bf16()) {
+    for (std::int64_t k = 1; k <= 100; ++k) {
+      const std::vector<float> x = random.floats(k);
+      const std::vector<std::uint16_t> bits = rounded(*table, x);
+      CAPTURE(table->name, k);
+      std::int64_t wrong = 0;
+      for (std::size_t i = 0; i < bits.size(); ++i) {
+        wrong += bits[i] != (i < x.size() ? half_bits(x[i], DType::bf16) : 0);
+      }
+      CHECK(wrong == 0);
+    }
+  }
+}
+
+TEST_CASE("ties go to even, subnormal numbers to zero, NaN and infinity stay", "[kernels]") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const KernelTable* table : tables_bf16()) {
+    const auto bits = rounded(*table, {1 + 0x1p-8f, 1 + 0x3p-8f, 1 + 0x1.01p-8f, -0x1p-127f, infinity, -infinity,
+                                       std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::max()});
+    const std::vector<std::uint16_t> expected = {0x3F80, 0x3F82, 0x3F81, 0x8000, 0x7F80, 0xFF80};
+    CHECK(std::equal(expected.begin(), expected.end(), bits.begin()));
+    CHECK(std::isnan(half_value(bits[6], DType::bf16)));
+    CHECK(bits[7] == 0x7F80);
+  }
+}
+
+// --- the kernel
+// --------------------------------------------------------------------------------------------------------
+
+/// Element (i, j) of B at [i / 2][j][i % 2]; columns from n on are zero, rows from k on too.
+void fill_pairs(GuardedBuffer<std::uint16_t>& panel, const Matrix& b, int nr) {
+  std::fill_n(panel.data(), panel.size(), std::uint16_t{0});
+  for (std::int64_t i = 0; i < b.rows(); ++i) {
+    for (std::int64_t j = 0; j < b.cols(); ++j) {
+      panel[(i / 2 * nr + j) * 2 + i % 2] = half_bits(static_cast<float>(b(i, j)), DType::bf16);
+    }
+  }
+}
+
+void check_block(const KernelTable& table, std::int64_t m, std::int64_t n, std::int64_t k) {
+  Random random(static_cast<std::uint64_t>(m * 10007 + n * 101 + k));
+  const auto next = [&] { return small_integer(random); };
+  GuardedMatrix a(m, k), b(k, n), c(m, n, n + 3), bias(1, n), residual(m, n, n + 1);
+  for (GuardedMatrix* input : {&a, &b, &bias, &residual}) input->fill(next);
+  const std::int64_t depth = padded_depth(table, k), stride = depth + 8;
+  GuardedBuffer<std::uint16_t> rows((m - 1) * stride + depth), panel(depth * table.nr);
+  for (std::int64_t r = 0; r < m; ++r) table.round_row(rows.data() + r * stride, a.view().row(r), k);
+  fill_pairs(panel, reference::matrix(b), table.nr);
+  const GemmEpilogue epilogue = {bias.view().data, false, residual.view().data, residual.view().stride};
+  GemmBlockBf16 block = {};
+  block.c = c.view().data, block.c_stride = c.view().stride;
+  block.a = rows.data(), block.a_stride = stride;
+  block.panel = panel.data();
+  block.m = m, block.n = n, block.k = depth;
+  block.epilogue = &epilogue;
+  block.next = panel.data(), block.next_bytes = panel.size() * 2;
+  table.gemm_f32_bf16_bf16p(block);
+  CAPTURE(table.name, m, n, k);
+  const Matrix product = reference::matrix(a) * reference::matrix(b);
+  check_equal(c, product + reference::matrix(residual) + reference::matrix(bias).replicate(m, 1));
+  CHECK(c.intact());
+}
+
+TEST_CASE("bf16 kernels compute every block size exactly and stay inside it", "[kernels]") {
+  for (const KernelTable* table : tables_bf16()) {
+    for (std::int64_t m = 1; m <= 70; ++m) {
+      for (std::int64_t n = 1 + m % 3; n <= table->nr; n += 3) check_block(*table, m, n, 1 + (m * 5 + n) % 70);
+    }
+  }
+}
+
+TEST_CASE("bf16 kernels cut rows and k into pieces without a trace", "[kernels]") {
+  for (const KernelTable* table : tables_bf16()) {
+    for (const std::int64_t k : {383, 384, 385, 1057}) {
+      for (const std::int64_t m : {32, 127, 128, 129, 160, 161, 289}) check_block(*table, m, table->nr, k);
+    }
+  }
+}
+
+// --- matmul
+// ------------------------------------------------------------------------------------------------------------
+
+TEST_CASE("matmul with paired weights is exact around the block sizes", "[kernels]") {
+  Random random(42);
+  for (const KernelTable* table : tables_bf16()) {
+    for (const std::int64_t k : {1, 33, 384, 1031}) {
+      for (const std::int64_t m : {1, 15, 16, 17, 144, 145, 291}) {
+        const std::int64_t n = m % 2 == 0 ? 2 * table->nr + 1 : table->nr - 1;
+        const TestLinear layer(*table, integer_matrix(random, n, k), integer_matrix(random, 1, n).values, kPaired);
+        const Plain a = integer_matrix(random, m, k);
+        GuardedMatrix dst(m, n, n + 2);
+        dst.fill([&] { return small_integer(random); });
+        const Matrix expected = reference::matrix(a.view()) * layer.affine.weight + layer.affine.bias.replicate(m, 1) +
+                                reference::matrix(dst);
+        Context context(*table, 2);
+        matmul(context, dst, a.view(), layer.linear, {.gelu = false, .residual = dst.view()});
+        CAPTURE(table->name, m, n, k);
+        check_equal(dst, expected);
+        CHECK(dst.intact());
+      }
+    }
+  }
+}
+
+Plain rounded_matrix(Plain matrix) {
+  for (float& v : matrix.values) v = half_value(half_bits(v, DType::bf16), DType::bf16);
+  return matrix;
+}
+
+TEST_CASE("matmul with paired weights stays within the bounds of f32, and of bf16 operands", "[kernels]") {
+  Random random(43);
+  for (const KernelTable* table : tables_bf16()) {
+    for (const std::int64_t k : {1, 37, 256, 1100}) {
+      const std::int64_t n = 2 * table->nr + 5;
+      const Plain weight = random_matrix(random, n, k);
+      const TestLinear layer(*table, weight, random.floats(n), kPaired);
+      const Matrix exact_weight = reference::matrix(weight.view()).transpose();
+      for (const std::int64_t m : {1, 20, 150}) {
+        const Plain a = random_matrix(random, m, k);
+        GuardedMatrix dst(m, n, n + 1), plain(m, n);
+        Context context(*table, 2);
+        CAPTURE(table->name, m, k);
+        matmul(context, dst, a.view(), layer.linear, {.gelu = true, .residual = {}});
+        const Bounded sums = reference::affine(reference::matrix(rounded_matrix(a).view()), layer.affine);
+        check_close(dst, reference::gelu(sums));
+
+        matmul(context, plain, a.view(), layer.linear);
+        const Matrix x = reference::matrix(a.view());
+        Bounded expected = reference::affine(x, {exact_weight, layer.affine.bias});
+        expected.error +=
+            (0x1p-7 + 0x1p-16) * (1 + static_cast<double>(k) * 0x1p-24) * x.cwiseAbs() * exact_weight.cwiseAbs();
+        check_close(plain, expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("infinite and NaN operands of bf16 products stay", "[kernels]") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const KernelTable* table : tables_bf16()) {
+    for (const std::int64_t m : {1, 30, 64}) {
+      Plain weight(2, 9), a(m, 9);
+      std::fill(weight.values.begin(), weight.values.end(), 1.0f);
+      std::fill(a.values.begin(), a.values.end(), 1.0f);
+      weight.values[4] = -infinity;
+      a.view().row(m - 1)[3] = std::numeric_limits<float>::quiet_NaN();
+      const TestLinear layer(*table, weight, {}, kPaired);
+      Plain dst(m, 2);
+      Context context(*table, 1);
+      matmul(context, dst.view(), a.view(), layer.linear);
+      CAPTURE(table->name, m);
+      for (std::int64_t r = 0; r + 1 < m; ++r) CHECK((dst.view().row(r)[0] == -infinity && dst.view().row(r)[1] == 9));
+      for (const std::int64_t c : {0, 1}) CHECK(std::isnan(dst.view().row(m - 1)[c]));
+    }
+  }
+}
+
+// --- what results may not depend on
+// ------------------------------------------------------------------------------------
+
+TEST_CASE("bf16 products do not depend on threads, nor a row on the others", "[kernels]") {
+  Random random(44);
+  for (const KernelTable* table : tables_bf16()) {
+    const std::int64_t m = 160, n = 2 * table->nr + 3, k = 520;
+    const TestLinear layer(*table, random, k, n, kPaired);
+    const Plain a = random_matrix(random, m, k);
+    const MatmulOptions options = {.gelu = true, .residual = {}};
+    GuardedMatrix all(m, n, n + 1);
+    CAPTURE(table->name);
+    check_threads(*table, all, [&](Context& context) { matmul(context, all, a.view(), layer.linear, options); });
+    for (const std::int64_t rows : {1, 3, 7, 8, 16, 31}) {
+      for (const std::int64_t first : {std::int64_t{0}, std::int64_t{77}, m - rows}) {
+        Plain some(rows, n);
+        Context context(*table, 3);
+        matmul(context, some.view(), a.view().row_range(first, rows), layer.linear, options);
+        check_same_bits(some.view(), all.view().row_range(first, rows));
+      }
+    }
+  }
+}
+
+TEST_CASE("matmul_serial gives matmul's bits with paired weights", "[kernels]") {
+  Random random(45);
+  for (const KernelTable* table : tables_bf16()) {
+    for (const std::int64_t m : {3, 170, 300}) {
+      const std::int64_t n = 2 * table->nr + 5, k = 300;
+      const TestLinear layer(*table, random, k, n, kPaired);
+      const Plain a = random_matrix(random, m, k);
+      Plain parallel(m, n), serial(m, n);
+      Context context(*table, 3);
+      matmul(context, parallel.view(), a.view(), layer.linear);
+      GuardedBuffer<float> scratch(matmul_scratch(*table, k));
+      matmul_serial(*table, scratch.data(), serial.view(), a.view(), layer.linear);
+      check_same_bits(serial.view(), parallel.view());
+      CHECK(scratch.intact());
+    }
+  }
+}
+
+TEST_CASE("the fused MLP block with paired weights equals its parts", "[kernels]") {
+  Random random(46);
+  for (const KernelTable* table : tables_bf16()) {
+    const std::int64_t m = 130, dim = 48;
+    const TestNorm norm(random, dim);
+    const TestLinear fc1(*table, random, dim, 4 * dim, kPaired), fc2(*table, random, 4 * dim, dim, kPaired);
+    const Plain input = random_matrix(random, m, dim);
+    Plain normed(m, dim), hidden(m, 4 * dim), expected(m, dim), block = input;
+    for (std::int64_t r = 0; r < m; ++r) {
+      table->layer_norm(normed.view().row(r), input.view().row(r), norm.norm.gamma.data(), norm.norm.beta.data(), dim,
+                        norm.norm.eps);
+    }
+    Context context(*table, 2);
+    matmul(context, hidden.view(), normed.view(), fc1.linear, {.gelu = true, .residual = {}});
+    matmul(context, expected.view(), hidden.view(), fc2.linear, {.gelu = false, .residual = input.view()});
+    mlp_block(context, block.view(), norm.norm, fc1.linear, fc2.linear);
+    check_same_bits(block.view(), expected.view());
+  }
+}
+
+}  // namespace
+}  // namespace florence2::test
