@@ -49,12 +49,13 @@ class Model:
         options.threads = threads
         options.isa = isa.encode()
         options.check_weights = int(check_weights)
-        options.adapters = (native.Adapter * len(adapters))()
-        options.adapter_count = len(adapters)
-        for entry, (folder, scale) in zip(options.adapters, adapters):
+        entries = (native.Adapter * len(adapters))()
+        for entry, (folder, scale) in zip(entries, adapters):
             entry.size = ctypes.sizeof(native.Adapter)
             entry.directory = os.fsencode(folder)
             entry.scale = scale
+        options.adapters = entries
+        options.adapter_count = len(adapters)
         self._handle = native.Handle("fl2_model_free", "fl2_model_load", os.fsencode(directory), ctypes.byref(options))
 
     @property
