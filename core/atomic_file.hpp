@@ -1,12 +1,35 @@
 // Writing a file that appears under its name only when it is whole.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 
 #include "core/result.hpp"
 
 namespace florence2 {
+
+/// A file that is written piece by piece beside `path` and removed unless it was published.
+class AtomicFile {
+ public:
+  /// Error cannot_create.
+  static Result<AtomicFile> create(const std::string& path);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&&) = delete;
+  ~AtomicFile();
+
+  Status write(std::span<const std::byte> bytes);  // error io
+  /// Syncs it and gives it its name, in place of an older file. Errors: io, cannot_create.
+  Status publish();
+
+ private:
+  explicit AtomicFile(const std::string& path) : path_(path), temporary_(path + ".XXXXXX") {}
+  Error failure(ErrorCode code, const std::string& what) const;
+
+  std::string path_, temporary_;
+  int descriptor_ = -1;
+  bool published_ = false;
+};
 
 /// Writes `parts`, one after the other, to a temporary file beside `path`, syncs it and renames it. On failure nothing
 /// is left behind and an older file of that name stays. Errors: cannot_create, io.

@@ -1,6 +1,7 @@
 #include "kernels/packing.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "core/check.hpp"
@@ -55,10 +56,27 @@ void PackedMatrix::pack_quantized(std::int64_t first_n, std::int64_t count, cons
     quantize_column_(rows.data() + r * depth_, &scales_[n], &sums_[n], src + r * k_, k_);
   }
   pack_groups(first_n, count, rows.data());
-  if (first_n + count == n_) {
-    std::fill(scales_.data() + n_, scales_.data() + scales_.size(), 0.0f);
-    std::fill(sums_.data() + n_, sums_.data() + sums_.size(), 0);
+  clear_missing_columns(first_n + count);
+}
+
+void PackedMatrix::pack_bytes(std::int64_t first_n, std::int64_t count, const std::int8_t* rows, const float* scales) {
+  FL_DCHECK(dtype_ == DType::s8);
+  std::vector<std::int8_t> padded(static_cast<std::size_t>(count * depth_), 0);
+  for (std::int64_t r = 0; r < count; ++r) {
+    const std::int8_t* const row = rows + r * k_;
+    std::copy_n(row, k_, padded.data() + r * depth_);
+    scales_[first_n + r] = scales[r];
+    sums_[first_n + r] = std::accumulate(row, row + k_, std::int32_t{0});
   }
+  pack_groups(first_n, count, padded.data());
+  clear_missing_columns(first_n + count);
+}
+
+/// Scales and sums of the columns that the last panel lacks.
+void PackedMatrix::clear_missing_columns(std::int64_t end) {
+  if (end != n_) return;
+  std::fill(scales_.data() + n_, scales_.data() + scales_.size(), 0.0f);
+  std::fill(sums_.data() + n_, sums_.data() + sums_.size(), 0);
 }
 
 void PackedMatrix::pack_floats(std::int64_t first_n, std::int64_t count, const float* src) {

@@ -68,12 +68,17 @@ class PackedMatrix {
   /// limits allow. Not for f16.
   void pack_floats(std::int64_t first_n, std::int64_t count, const float* src);
 
+  /// The same for 8-bit matrices that are quantised already, within the table's quad_limit: rows[count][k], and a scale
+  /// for each.
+  void pack_bytes(std::int64_t first_n, std::int64_t count, const std::int8_t* rows, const float* scales);
+
   /// Column n of B (row n of the [out, in] weight) as f32: dst[k].
   void unpack_column(std::int64_t n, float* dst) const;
 
  private:
   void pack_quantized(std::int64_t first_n, std::int64_t count, const float* src);
   void pack_groups(std::int64_t first_n, std::int64_t count, const void* rows);
+  void clear_missing_columns(std::int64_t end);
 
   Buffer<std::byte> storage_;
   Buffer<float> scales_;       // [panels * nr], of 8-bit matrices

@@ -59,7 +59,9 @@ WeightSize measure(const Weights& weights) {
   scale.add_all(projector.column_embeddings, projector.row_embeddings, projector.projection, projector.norm);
   const DecoderWeights& decoder = weights.decoder;
   scale.add(*decoder.head);
-  if (decoder.embedding.tokens.get() != &decoder.head->weight) scale.add(*decoder.embedding.tokens);
+  const PackedMatrix *encoder_tokens = weights.encoder.embedding.tokens.get(), *tokens = decoder.embedding.tokens.get();
+  if (tokens != &decoder.head->weight) scale.add(*tokens);
+  if (encoder_tokens != &decoder.head->weight && encoder_tokens != tokens) scale.add(*encoder_tokens);
   for (const Embedding* embedding : {&weights.encoder.embedding, &decoder.embedding}) {
     scale.add_all(embedding->positions, embedding->norm);
   }

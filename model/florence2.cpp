@@ -31,7 +31,7 @@ Result<Model> load_model(const std::string& directory, const ModelOptions& optio
   FL_TRY(check_vocabulary(*impl->tokenizer, impl->config.text.vocabulary, directory));
   ModelInfo info = info_of(impl->config, *impl->table);
   info.directory = directory;
-  info.precision = impl->precision.text_form();
+  info.precision = loaded.precision;
   info.layout = loaded.layout;
   info.storage = loaded.storage;
   info.parameters = loaded.parameters;

@@ -138,12 +138,19 @@ class FLORENCE2_API Picture {
 
 // --- Model --------------------------------------------------------------------------------------------
 
+/// A LoRA, rsLoRA or DoRA adapter in PEFT's layout, merged into the weights when they are loaded.
+struct AdapterOptions {
+  std::string directory = {};  ///< with adapter_config.json and adapter_model.safetensors (or .bin)
+  float scale = 1;             ///< of the adapter's own strength
+};
+
 struct ModelOptions {
   std::string isa = {};        ///< kernel table by name; empty: $FLORENCE2_ISA, else the fastest
   int threads = 0;             ///< for loading; 0: all physical cores this process may use
   bool check_weights = false;  ///< refuse NaN and infinity
   /// "auto", "fp32", "bf16" or "int8"; or parts, as "vision=bf16,text=int8" (docs/precision.md).
   std::string precision = "auto";
+  std::vector<AdapterOptions> adapters = {};  ///< in this order
 };
 
 /// Error argument, saying what is allowed, when `precision` is not one of the forms of ModelOptions::precision.

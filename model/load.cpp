@@ -7,6 +7,7 @@
 
 #include "model/build_weights.hpp"
 #include "model/engine.hpp"
+#include "model/stored_sizes.hpp"
 #include "weights/weight_reader.hpp"
 
 namespace florence2 {
@@ -14,38 +15,8 @@ namespace {
 
 constexpr std::string_view kHead = "lm_head.weight";
 constexpr std::string_view kHeadBias = "final_logits_bias";
-
-/// Name of the token embedding without ".weight". Files normally hold it once, as `shared`; copies made with other
-/// tools may have it under one of its aliases alone.
-std::string embedding_name(const WeightReader& reader) {
-  const std::array<std::string, 3> names{"model.language_model.shared", "model.language_model.encoder.embed_tokens",
-                                         "model.language_model.decoder.embed_tokens"};
-  const auto found = std::find_if(names.begin(), names.end(),
-                                  [&](const std::string& name) { return !reader.shape_of(name + ".weight").empty(); });
-  return found == names.end() ? names[0] : *found;
-}
-
-std::string_view size_with_width(std::int64_t d_model) {
-  return d_model == 768 ? "base" : d_model == 1024 ? "large" : "another size";
-}
-
-Error mismatch(std::string message) { return {ErrorCode::model, std::move(message), ""}; }
-
-/// Vocabulary and positions as the file has them: copies of one model differ in both.
-Status adopt_sizes(const WeightReader& reader, const std::string& embedding, TextConfig& text) {
-  const auto tokens = reader.shape_of(embedding + ".weight");
-  if (tokens.size() == 2 && tokens[1] != text.d_model) {
-    return mismatch("config.json says " + std::string(size_with_width(text.d_model)) + " (d_model " +
-                    std::to_string(text.d_model) + "), weights look like " + std::string(size_with_width(tokens[1])) +
-                    " (" + std::to_string(tokens[1]) + ")");
-  }
-  if (tokens.size() == 2) text.vocabulary = static_cast<int>(std::min<std::int64_t>(tokens[0], 1 << 24));
-  const auto positions = reader.shape_of("model.language_model.encoder.embed_positions.weight");
-  if (positions.size() == 2) {
-    text.max_positions = static_cast<int>(std::clamp<std::int64_t>(positions[0] - kPositionOffset, 1, 1 << 24));
-  }
-  return {};
-}
+const std::string kShared = "model.language_model.shared";  // the encoder is given rows of it
+const std::string kDecoderTokens = "model.language_model.decoder.embed_tokens";
 
 /// final_logits_bias, or an empty buffer when the file lacks it or it is zero (as in all published files).
 Result<Buffer<float>> head_bias(WeightReader& reader, std::int64_t vocabulary) {
@@ -67,21 +38,83 @@ void describe(const WeightReader& reader, const Weights& weights, ModelInfo& inf
   }
 }
 
-Result<Weights> read_all(WeightReader& reader, Config& config, const KernelTable& table, ModelInfo& info) {
-  const std::string embedding = embedding_name(reader);
-  TextConfig& text = config.text;
-  FL_TRY(adopt_sizes(reader, embedding, text));
-  info.tied_head = reader.shape_of(kHead).empty();
-  const std::string head_name = info.tied_head ? embedding : "lm_head";
-  FL_ASSIGN(Linear read_head, reader.linear(table, head_name, text.vocabulary, text.d_model, false));
-  auto head = std::make_shared<Linear>(std::move(read_head));
-  FL_ASSIGN(head->bias, head_bias(reader, text.vocabulary));
-  auto tokens = tied_tokens(head);
-  if (!info.tied_head) {
-    FL_ASSIGN(Linear rows, reader.linear(table, embedding, text.vocabulary, text.d_model, false));
-    tokens = std::make_shared<PackedMatrix>(std::move(rows.weight));
+/// The three places that tied weights fill: what the encoder's tokens and the decoder's are looked up in, and the head.
+/// Only an adapter can tell them apart where the file does not.
+struct TokenMatrices {
+  std::shared_ptr<const PackedMatrix> encoder, decoder;
+  std::shared_ptr<Linear> head;
+};
+
+class TokenMatrixReader {
+ public:
+  TokenMatrixReader(WeightReader& reader, const TextConfig& text, const KernelTable& table)
+      : reader_(reader), text_(text), table_(table), embedding_(token_embedding_name(reader)) {}
+
+  Result<TokenMatrices> read() {
+    const bool is_tied = reader_.shape_of(kHead).empty();
+    const std::string head_name = is_tied && !reader_.is_adapted(kHead) ? embedding_ : "lm_head";
+    if (is_tied) reader_.tie(kHead, embedding_ + ".weight");
+    reader_.tie(kShared + ".weight", embedding_ + ".weight");
+    reader_.tie(kDecoderTokens + ".weight", embedding_ + ".weight");
+    TokenMatrices matrices;
+    FL_ASSIGN(Linear head, matrix(is_plain(kShared) ? head_name : "lm_head"));
+    matrices.head = std::make_shared<Linear>(std::move(head));
+    const bool head_is_shared = is_tied && head_name == embedding_;
+    const auto shared = head_is_shared ? tied_tokens(matrices.head) : nullptr;
+    FL_ASSIGN(matrices.encoder, tokens(kShared, shared));
+    FL_ASSIGN(matrices.decoder, tokens(kDecoderTokens, is_plain(kShared) ? matrices.encoder : shared));
+    return matrices;
   }
-  return WeightBuilder(reader, config, table).build(std::move(tokens), std::move(head));
+
+ private:
+  bool is_plain(const std::string& name) const { return !reader_.is_adapted(name + ".weight"); }
+
+  Result<Linear> matrix(const std::string& name) {
+    return reader_.linear(table_, name, text_.vocabulary, text_.d_model, false);
+  }
+
+  /// `shared` where it holds the same.
+  Result<std::shared_ptr<const PackedMatrix>> tokens(const std::string& name,
+                                                     std::shared_ptr<const PackedMatrix> shared) {
+    if (is_plain(name) && shared != nullptr) return shared;
+    FL_ASSIGN(Linear rows, matrix(name));
+    return std::make_shared<const PackedMatrix>(std::move(rows.weight));
+  }
+
+  WeightReader& reader_;
+  const TextConfig& text_;
+  const KernelTable& table_;
+  std::string embedding_;
+};
+
+Status add_adapters(WeightReader& reader, const std::vector<AdapterOptions>& adapters) {
+  for (const AdapterOptions& options : adapters) {
+    FL_ASSIGN(Adapter adapter, Adapter::open(options.directory, options.scale));
+    reader.add(std::move(adapter));
+  }
+  return {};
+}
+
+Result<Weights> read_all(WeightReader& reader, Config& config, const KernelTable& table, ModelInfo& info) {
+  FL_TRY(adopt_sizes(reader, config.text));
+  info.tied_head = reader.shape_of(kHead).empty();
+  FL_ASSIGN(TokenMatrices tokens, TokenMatrixReader(reader, config.text, table).read());
+  FL_ASSIGN(tokens.head->bias, head_bias(reader, config.text.vocabulary));
+  FL_ASSIGN(Weights weights, WeightBuilder(reader, config, table).build(tokens.encoder, std::move(tokens.head)));
+  weights.decoder.embedding.tokens = std::move(tokens.decoder);
+  FL_TRY(reader.check_adapters_used());
+  return weights;
+}
+
+/// What a file of our own was converted to, which nothing can undo; else what was asked for.
+Result<std::string> precision_in_force(const WeightReader& reader, const PrecisionPlan& plan,
+                                       const ModelOptions& options) {
+  const std::string asked = plan.text_form(), converted = reader.metadata(kPrecisionKey);
+  if (converted.empty() || converted == asked) return asked;
+  if (options.precision.empty() || options.precision == "auto") return converted;
+  return Error{ErrorCode::argument,
+               "these weights were converted to " + converted + "; precision " + asked + " needs the original",
+               reader.path()};
 }
 
 }  // namespace
@@ -91,6 +124,8 @@ Result<Weights> load_weights(const std::string& directory, Config& config, const
   const int threads = options.threads > 0 ? options.threads : default_threads();
   const auto choose = [&](std::string_view name, DType stored) { return precision.weight_type(name, stored, table); };
   FL_ASSIGN(auto reader, WeightReader::open(directory, {threads, options.check_weights, choose}));
+  FL_ASSIGN(info.precision, precision_in_force(reader, precision, options));
+  FL_TRY(add_adapters(reader, options.adapters));
   auto weights = read_all(reader, config, table, info);
   if (!weights) {
     Error error = std::move(weights).error();

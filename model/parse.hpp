@@ -38,9 +38,9 @@ struct DecodedText {
 };
 
 /// parse_by_rules plus scores of every item: exp of the mean log-probability of the tokens that make up its location
-/// tags, as the reference defines it, and of those of its label. `tokens` covers the text in order. Both begin with the start token "</s>", whose
-/// log_prob does not count, or with the first generated token. `task`: whose answer it is, if that of a task in the
-/// table.
+/// tags, as the reference defines it, and of those of its label. `tokens` covers the text in order. Both begin with the
+/// start token "</s>", whose log_prob does not count, or with the first generated token. `task`: whose answer it is, if
+/// that of a task in the table.
 ///
 /// Compat::ms scores <OD> and <DENSE_REGION_CAPTION> as the reference does, which takes the wrong tokens after text
 /// that belongs to no box (specification, section 11.8); an item whose tokens would lie behind the end gets 0.

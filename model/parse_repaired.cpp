@@ -77,7 +77,7 @@ class RunCollector {
       result_.labels.back().text += ' ';
     }
     Label& label = result_.labels.back();
-    if (label.text.empty()) label.begin = piece.begin;
+    if (label.end == 0) label.begin = piece.begin;
     label.text += text_.substr(piece.begin, piece.end - piece.begin);
     label.end = piece.end;
     token_between_ = false;

@@ -1,11 +1,9 @@
 // The program as a user meets it: exit codes, messages, formats. Everything runs on the demo checkpoint.
 #include <catch2/catch.hpp>
 #include <csignal>
-#include <fstream>
-#include <iterator>
 
 #include "model/florence2.hpp"
-#include "tests/child_process.hpp"
+#include "tests/program.hpp"
 #include "tests/support.hpp"
 #include "tests/temp_folder.hpp"
 
@@ -14,67 +12,10 @@ namespace {
 
 using test::Child;
 using test::ChildOptions;
-using test::run_child;
+using test::florence2;
 using test::TempFolder;
-using Words = std::vector<std::string>;
-
-std::string picture(int number) {
-  return test::source_dir() + "/weights/demo/images/scene-" + std::to_string(number) + ".png";
-}
-
-/// The program with these arguments. Variables that a developer may have set are emptied.
-Child florence2(const Words& arguments, ChildOptions options = {}) {
-  Words command = {FLORENCE2_PROGRAM};
-  command.insert(command.end(), arguments.begin(), arguments.end());
-  options.environment.insert(options.environment.end(), {"FLORENCE2_MODEL=", "OMP_NUM_THREADS=2"});
-  return run_child(command, options);
-}
-
-/// A shell line in which "$0" is the program and "$1" a picture.
-Child shell(const std::string& line) { return run_child({"sh", "-c", line, FLORENCE2_PROGRAM, picture(1)}); }
-
-std::string contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-json::Value parsed(const std::string& text) {
-  auto value = json::parse(text);
-  INFO(text);
-  REQUIRE(value);
-  return std::move(value).value();
-}
-
-Words lines_of(const std::string& text) {
-  Words lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) lines.push_back(line);
-  return lines;
-}
-
-Words keys_of(const json::Value& value) {
-  REQUIRE(value.object() != nullptr);
-  Words keys;
-  for (const auto& [key, member] : *value.object()) keys.push_back(key);
-  return keys;
-}
-
-struct Row {
-  const char* about;
-  Words arguments;
-  int code;
-  const char* message;  ///< part of standard error
-};
-
-void check(const Row& row) {
-  const Child child = florence2(row.arguments);
-  INFO(row.about << "\nstdout: " << child.out << "\nstderr: " << child.err);
-  CHECK(child.status == row.code);
-  CHECK(child.out.empty());
-  CHECK(child.err.find(row.message) != std::string::npos);
-  CHECK(child.err.starts_with("florence2: error: "));
-  CHECK(lines_of(child.err).size() == 1);
-}
+using test::Words;
+using namespace test::program;
 
 TEST_CASE("wrong options and values are one line and exit code 64") {
   const std::string image = picture(1);
@@ -115,7 +56,15 @@ TEST_CASE("wrong options and values are one line and exit code 64") {
       {"draw", {"--draw", "a.tiff", image}, 64, "--draw: must end in .png, .jpg or .svg"},
       {"91: unknown option", {"--treads", "2", image}, 64, "unknown option \"--treads\"; did you mean \"--threads\"?"},
       {"91: for bench", {"bench", "--bacth", "4"}, 64, "unknown option \"--bacth\"; did you mean \"--batch\"?"},
-      {"a name from other engines", {"--beam-size", "3", image}, 64, "did you mean \"--beams\"?"},
+      {"a name from other engines", {"--beam-size", "99", image}, 64, "--beams: must be 1…16"},
+      {"a mistyped command", {"benhc"}, 64, "no command \"benhc\"; did you mean \"bench\"?"},
+      {"several files without a folder", {"-f", "coco", image}, 64, "--format: coco writes several files"},
+      {"stream as JSON", {"--stream", "-f", "json", image}, 64, "--stream: goes with --format text"},
+      {"min score", {"--min-score", "2", image}, 64, "--min-score: must be a number in 0…1"},
+      {"an empty class", {"--classes", "a,,b", image}, 64, "--classes: a part of \"a,,b\" is empty"},
+      {"temperature", {"--temperature", "0", image}, 64, "--temperature: must be a number in"},
+      {"answer kind", {"--prompt", "x", "--answer", "circles", image}, 64, "--answer: must be one of text, boxes"},
+      {"completion", {"completion", "tcsh"}, 64, "one of bash, zsh, fish is needed"},
       {"91: twice", {"--beams", "1", "--beams", "2", image}, 64, "--beams: given twice"},
       {"91: flag twice", {"-q", "-q", image}, 64, "--quiet: given twice"},
       {"91: value missing", {image, "--text"}, 64, "--text: needs a value"},
@@ -153,27 +102,29 @@ TEST_CASE("inputs, outputs and devices that are not there have their own exit co
   for (const Row& row : rows) check(row);
 }
 
-TEST_CASE("limits and pipes of the shell"){
-    SECTION("77: standard output is full"){const Child child = shell("\"$0\" -q \"$1\" >/dev/full");
-CHECK(child.status == 74);
-CHECK(child.err == "florence2: error: standard output: no space left; free space and run the same command again\n");
-}  // namespace
-SECTION("89: the reader leaves") {
-  const Child child = shell("(\"$0\" -q \"$1\"; echo \"status $?\" >&2) | true");
-  CHECK(child.err == "status 0\n");
+TEST_CASE("limits and pipes of the shell") {
+  SECTION("77: standard output is full") {
+    const Child child = shell("\"$0\" -q \"$1\" >/dev/full");
+    CHECK(child.status == 74);
+    CHECK(child.err == "florence2: error: standard output: no space left; free space and run the same command again\n");
+  }
+  SECTION("89: the reader leaves") {
+    const Child child = shell("(\"$0\" -q \"$1\"; echo \"status $?\" >&2) | true");
+    CHECK(child.err == "status 0\n");
+  }
+  SECTION("89: of a help text") {
+    const Child child = shell("(\"$0\" --help; echo \"status $?\" >&2) | true");
+    CHECK(child.err == "status 0\n");
+  }
 }
-SECTION("89: of a help text") {
-  const Child child = shell("(\"$0\" --help; echo \"status $?\" >&2) | true");
-  CHECK(child.err == "status 0\n");
-}
+
 #ifndef __SANITIZE_ADDRESS__  // its shadow needs terabytes of address space
-SECTION("84: not enough memory") {
+TEST_CASE("84: not enough memory") {
   const Child child = shell("ulimit -v 60000; \"$0\" -q \"$1\"");
   CHECK(child.status == 76);
   CHECK(child.err.find("needs at least 0.08 GB of memory, the limit is 0.06 GB") != std::string::npos);
 }
 #endif
-}  // namespace florence2
 
 TEST_CASE("90: the first signal ends the run after the current step") {
   const auto [signal, status] = GENERATE(std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}, std::pair{SIGHUP, 129});
@@ -188,7 +139,7 @@ TEST_CASE("90: the first signal ends the run after the current step") {
 
 TEST_CASE("help and version ask nothing of a model") {
   const ChildOptions nowhere{.environment = {"FLORENCE2_MODEL=/nowhere"}};
-  for (const char* command : {"run", "bench", "info", "tokenize", "parse", "preprocess"}) {
+  for (const char* command : {"run", "bench", "info", "tokenize", "parse", "preprocess", "help", "completion"}) {
     const Child help = florence2({command, "--help"}, nowhere);
     INFO(command);
     CHECK(help.status == 0);
@@ -258,7 +209,7 @@ TEST_CASE("JSON of a run holds what the contract names, in its order") {
   REQUIRE(answers.array()->size() == 3);
   const json::Value& detection = answers.array()->at(0);
   CHECK(keys_of(detection) == Words{"image", "width", "height", "task", "prompt", "answer", "items", "text",
-                                    "token_ids", "score", "finish_reason", "precision", "timings_ms"});
+                                    "token_ids", "score", "confidence", "finish_reason", "precision", "timings_ms"});
   CHECK(test::text_of(test::at(detection, "image")) == picture(1));
   CHECK(test::int_of(test::at(detection, "width")) == 240);
   CHECK(test::int_of(test::at(detection, "height")) == 352);

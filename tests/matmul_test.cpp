@@ -110,6 +110,25 @@ TEST_CASE("widening f16 is exact for all 65,536 values", "[kernels]") {
   CHECK(wrong == 0);
 }
 
+TEST_CASE("f32 is rounded to f16 and bf16 as Eigen does, and all 65,536 values come back", "[kernels]") {
+  const auto same = [](std::uint16_t a, std::uint16_t b, DType dtype) {
+    return a == b || (std::isnan(half_value(a, dtype)) && std::isnan(half_value(b, dtype)));
+  };
+  std::int64_t wrong = 0;
+  for (std::uint32_t i = 0; i < 65536; ++i) {
+    const auto bits = static_cast<std::uint16_t>(i);
+    wrong += same(f32_to_f16(f16_to_f32(bits)), bits, DType::f16) ? 0 : 1;
+    wrong += same(f32_to_bf16(bf16_to_f32(bits)), bits, DType::bf16) ? 0 : 1;
+  }
+  // Every exponent and sign, with mantissas below, at and above each tie.
+  for (std::uint64_t bits = 0; bits < std::uint64_t{1} << 32; bits += 0x7FF) {
+    const auto value = std::bit_cast<float>(static_cast<std::uint32_t>(bits));
+    wrong += same(f32_to_f16(value), half_bits(value, DType::f16), DType::f16) ? 0 : 1;
+    wrong += same(f32_to_bf16(value), half_bits(value, DType::bf16), DType::bf16) ? 0 : 1;
+  }
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("widening stops at the last element", "[kernels]") {
   const KernelTable& table = *GENERATE(from_range(tested_tables()));
   CAPTURE(table.name);

@@ -100,6 +100,32 @@ TEST_CASE("unpack_column gives back a row of the weight, widened", "[kernels]") 
   CHECK(wrong == 0);
 }
 
+TEST_CASE("8-bit rows that are quantised already are packed as they are", "[kernels]") {
+  const int nr = GENERATE(8, 16, 32);
+  KernelTable table = table_of(nr);
+  table.depth_unit = 8;
+  const std::int64_t n = nr + 3, k = 21;
+  test::Random random(7);
+  std::vector<std::int8_t> rows(static_cast<std::size_t>(n * k));
+  for (std::int8_t& value : rows) value = static_cast<std::int8_t>(random.bits());
+  const std::vector<float> scales = random.floats(n);
+  PackedMatrix packed(table, DType::s8, n, k);
+  packed.pack_bytes(0, nr, rows.data(), scales.data());
+  packed.pack_bytes(nr, n - nr, rows.data() + nr * k, scales.data() + nr);
+  std::vector<float> column(static_cast<std::size_t>(k));
+  for (std::int64_t i = 0; i < n; ++i) {
+    packed.unpack_column(i, column.data());
+    std::int32_t sum = 0;
+    for (std::int64_t j = 0; j < k; ++j) {
+      const std::int8_t q = rows[static_cast<std::size_t>(i * k + j)];
+      sum += q;
+      CHECK(column[static_cast<std::size_t>(j)] == scales[static_cast<std::size_t>(i)] * static_cast<float>(q));
+    }
+    CHECK(*packed.sums(i) == sum);
+  }
+  for (std::int64_t i = n; i < 2 * nr; ++i) CHECK(*packed.scales(i) == 0);  // the last panel's missing columns
+}
+
 TEST_CASE("paired bf16 lies in pairs of rows, as deep as the table's unit", "[kernels]") {
   KernelTable table = table_of(16);
   table.depth_unit = 64;

@@ -5,6 +5,7 @@
 
 #include "model/florence2.hpp"
 #include "tests/patterns.hpp"
+#include "tests/support.hpp"
 
 namespace florence2 {
 namespace {

@@ -56,17 +56,6 @@ TableRow item_row(const Item& item, Columns columns) {
   return row;
 }
 
-/// Text with its line breaks, otherwise printable.
-std::string printable_lines(std::string_view text) {
-  std::string out;
-  while (true) {
-    const std::size_t end = text.find('\n');
-    out += printable(text.substr(0, end)) + '\n';
-    if (end == std::string_view::npos) return out;
-    text.remove_prefix(end + 1);
-  }
-}
-
 }  // namespace
 
 std::string readable_text(std::string_view text) {
@@ -84,8 +73,26 @@ std::string readable_text(std::string_view text) {
   return out;
 }
 
+std::string printable_text(std::string_view text) {
+  std::string out;
+  while (true) {
+    const std::size_t end = text.find('\n');
+    out += printable(text.substr(0, end));
+    if (end == std::string_view::npos) return out;
+    out += '\n';
+    text.remove_prefix(end + 1);
+  }
+}
+
+std::string answer_lines(const Answer& answer) {
+  if (answer.kind != AnswerKind::quads) return answer_text(answer);
+  std::string text;
+  for (const TextLine& line : text_lines(answer.items)) text += printable(line.text) + '\n';
+  return text;
+}
+
 std::string answer_text(const Answer& answer) {
-  if (answer.kind == AnswerKind::text) return printable_lines(readable_text(answer.text));
+  if (answer.kind == AnswerKind::text) return printable_text(readable_text(answer.text)) + '\n';
   if (answer.items.empty()) return "(nothing found)\n";
   const Columns columns = columns_for(answer.items);
   std::vector<TableRow> rows = {title_row(columns)};

@@ -12,13 +12,13 @@ Result<Writer> make_answer_writer(const RunSettings& settings, bool headings) {
   FL_ASSIGN(Output output, Output::open(settings.output));
   switch (settings.format) {
     case Format::json:
-      return json_writer(std::move(output), settings.compat);
+      return json_writer(std::move(output), {settings.answer.compat, settings.ocr_lines});
     case Format::jsonl:
-      return json_lines_writer(std::move(output), settings.compat);
+      return json_lines_writer(std::move(output), {settings.answer.compat, settings.ocr_lines});
     case Format::csv:
       return csv_writer(std::move(output));
     default:
-      return text_writer(std::move(output), headings);
+      return text_writer(std::move(output), {headings, settings.ocr_lines});
   }
 }
 

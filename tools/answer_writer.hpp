@@ -13,6 +13,8 @@ class AnswerWriter {
  public:
   virtual ~AnswerWriter() = default;
 
+  /// Text of an answer as it appears (--stream), before the answer itself.
+  virtual Status piece(const PictureFacts&, const Job&, std::string_view) { return {}; }
   virtual Status answer(const PictureFacts& picture, const Job& job, const TaskResult& result) = 0;
   /// Most formats have nothing to say about failures: they stand on standard error.
   virtual Status failure(const std::string&, const Job&, const Error&) { return {}; }

@@ -3,29 +3,20 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <iostream>
 #include <map>
 
 #include "core/edit_distance.hpp"
+#include "core/json.hpp"
 #include "model/florence2.hpp"
+#include "tools/argument_words.hpp"
 
 namespace florence2 {
 namespace {
 
 Error usage_error(std::string message, std::string where = {}) {
   return {ErrorCode::argument, std::move(message), std::move(where)};
-}
-
-/// Names that users of other engines type, and ours.
-const std::map<std::string, std::string>& foreign_names() {
-  static const std::map<std::string, std::string> names = {
-      {"--beam-size", "--beams"},       {"--num-beams", "--beams"},  {"--n-predict", "--max-new-tokens"},
-      {"-n", "--max-new-tokens"},       {"--json", "--format json"}, {"--output-json", "--format json"},
-      {"--no-prints", "--quiet"},       {"--silent", "--quiet"},     {"--check-tensors", "--check-weights"},
-      {"--dtype", "--precision"},       {"--box", "--region"},       {"--composite", "--draw"},
-      {"--print-timings", "--timings"}, {"--model-path", "--model"},
-  };
-  return names;
 }
 
 Error unknown_option(const CLI::App& app, const std::string& argument) {
@@ -41,11 +32,6 @@ Error unknown_option(const CLI::App& app, const std::string& argument) {
       }
     }
   }
-  const auto foreign = foreign_names().find(name);
-  if (foreign != foreign_names().end()) {
-    const std::string known = foreign->second.substr(0, foreign->second.find(' '));
-    if (app.get_option_no_throw(known) != nullptr) nearest = foreign->second;
-  }
   std::string message = "unknown option \"" + name + "\"";
   message += nearest.empty() ? "; --help lists the options" : "; did you mean \"" + nearest + "\"?";
   return usage_error(std::move(message));
@@ -54,23 +40,31 @@ Error unknown_option(const CLI::App& app, const std::string& argument) {
 }  // namespace
 
 struct Arguments::Impl {
+  struct Entry {
+    OptionHelp help;
+    CLI::Option* option;
+    Accept accept;  // for the environment
+  };
+
   CLI::App app;
-  std::string heading;
+  std::string command, heading, group = "Options";
+  std::vector<Entry> entries;
   std::optional<Error> error;  // the first one that a callback found
   CLI::Option* positional = nullptr;
   CLI::Option* positional_option = nullptr;
   std::vector<std::string>* positional_target = nullptr;
 
-  CLI::Option* add(const std::string& names, const std::string& placeholder, const std::string& help, Accept accept,
-                   bool repeats);
+  CLI::Option* add(const OptionHelp& help, const Accept& accept, bool repeats);
+  const Entry* find(const std::string& name) const;
   void collect_positionals();
-  std::string help() const;
+  Status read_environment();
+  Result<std::vector<std::string>> words(int argc, char** argv) const;
+  Status check_remaining() const;
 };
 
-CLI::Option* Arguments::Impl::add(const std::string& names, const std::string& placeholder, const std::string& help,
-                                  Accept accept, bool repeats) {
-  const std::string name = names.substr(names.find("--"));
-  const auto callback = [this, name, repeats, accept = std::move(accept)](const CLI::results_t& values) {
+CLI::Option* Arguments::Impl::add(const OptionHelp& help, const Accept& accept, bool repeats) {
+  const std::string name = long_name(help);
+  const auto callback = [this, name, repeats, accept](const CLI::results_t& values) {
     if (error) return true;
     if (!repeats && values.size() > 1) error = usage_error("given twice", name);
     for (const std::string& value : values) {
@@ -80,8 +74,17 @@ CLI::Option* Arguments::Impl::add(const std::string& names, const std::string& p
     }
     return true;
   };
-  CLI::Option* option = app.add_option(names, callback, help);
-  return option->option_text(placeholder)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  CLI::Option* option = app.add_option(help.names, callback, help.text);
+  entries.push_back({help, option, accept});
+  entries.back().help.group = group;
+  return option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+const Arguments::Impl::Entry* Arguments::Impl::find(const std::string& name) const {
+  for (const Entry& entry : entries) {
+    if (name == long_name(entry.help) || name == short_name(entry.help)) return &entry;
+  }
+  return nullptr;
 }
 
 void Arguments::Impl::collect_positionals() {
@@ -93,13 +96,46 @@ void Arguments::Impl::collect_positionals() {
   }
 }
 
-Arguments::Arguments(std::string heading) : impl_(std::make_unique<Impl>()) {
+Status Arguments::Impl::read_environment() {
+  for (const Entry& entry : entries) {
+    if (entry.option->count() > 0 || !entry.accept) continue;
+    const std::string name = environment_name(command, long_name(entry.help));
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr || *value == '\0') continue;
+    const Status status = entry.accept(value);
+    if (!status) return Error{status.error().code, status.error().message, name};
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> Arguments::Impl::words(int argc, char** argv) const {
+  const KnownOptions known{.has = [this](const std::string& name) { return find(name) != nullptr; },
+                           .takes_value =
+                               [this](const std::string& name) {
+                                 const Entry* entry = find(name);
+                                 return entry != nullptr && !entry->help.placeholder.empty();
+                               }};
+  return prepare_words({argv + 1, argv + argc}, known);
+}
+
+Status Arguments::Impl::check_remaining() const {
+  for (const std::string& argument : app.remaining()) {
+    if (argument == "--") continue;
+    if (argument.size() > 1 && argument[0] == '-') return unknown_option(app, argument);
+    return usage_error("unexpected argument \"" + argument + "\"");
+  }
+  return {};
+}
+
+Arguments::Arguments(std::string command, std::string heading) : impl_(std::make_unique<Impl>()) {
+  impl_->command = std::move(command);
   impl_->heading = std::move(heading);
   impl_->app.allow_extras();
-  impl_->app.get_formatter()->column_width(34);
 }
 
 Arguments::~Arguments() = default;
+
+void Arguments::group(std::string title) { impl_->group = std::move(title); }
 
 void Arguments::flag(const std::string& names, bool& target, const std::string& help) {
   const std::string name = names.substr(names.find("--"));
@@ -107,18 +143,22 @@ void Arguments::flag(const std::string& names, bool& target, const std::string& 
     target = count > 0;
     if (count > 1 && !impl_->error) impl_->error = usage_error("given twice", name);
   };
-  impl_->app.add_flag_function(names, callback, help)->group(group_);
+  CLI::Option* option = impl_->app.add_flag_function(names, callback, help);
+  const Choices<bool> values = {{"1", true}, {"0", false}, {"true", true}, {"false", false}};
+  impl_->entries.push_back({{impl_->group, names, {}, help, {}}, option, choice_into<bool>(target, values)});
 }
 
 void Arguments::value(const std::string& names, const std::string& placeholder, const std::string& help,
                       Accept accept) {
-  impl_->add(names, placeholder, help, std::move(accept), false)->group(group_);
+  impl_->add({{}, names, placeholder, help, {}}, accept, false);
 }
 
 void Arguments::repeatable(const std::string& names, const std::string& placeholder, const std::string& help,
                            Accept accept) {
-  impl_->add(names, placeholder, help, std::move(accept), true)->group(group_);
+  impl_->add({{}, names, placeholder, help, {}}, accept, true);
 }
+
+void Arguments::choices(std::vector<std::string> values) { impl_->entries.back().help.choices = std::move(values); }
 
 void Arguments::positionals(const std::string& placeholder, const std::string& names, const std::string& help,
                             std::vector<std::string>& target) {
@@ -128,35 +168,31 @@ void Arguments::positionals(const std::string& placeholder, const std::string& n
   impl_->positional->expected(-1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   if (names.empty()) return;
   impl_->positional_option = impl_->add(
-      names, "FILE", help, [](const std::string&) { return Status(); }, true);
-  impl_->positional_option->group(group_);
+      {{}, names, "FILE", help, {}}, [](const std::string&) { return Status(); }, true);
+  impl_->entries.back().accept = nullptr;
 }
 
-std::string Arguments::Impl::help() const {
-  const auto formatter = std::dynamic_pointer_cast<CLI::Formatter>(app.get_formatter());
-  std::string text = heading;
-  for (const std::string& title : app.get_groups()) {
-    const auto in_group = [&](const CLI::Option* option) {
-      return option->get_group() == title && option->nonpositional();
-    };
-    const auto options = app.get_options(in_group);
-    if (!options.empty()) text += formatter->make_group(title, false, options);
-  }
-  return text;
+HelpPage Arguments::page() const {
+  HelpPage page{impl_->command, impl_->heading, {}};
+  for (const Impl::Entry& entry : impl_->entries) page.options.push_back(entry.help);
+  page.options.push_back({"Other", "-h,--help", {}, "show this text", {}});
+  page.options.push_back({"Other", "--version", {}, "show version, commit, compiler and instruction sets", {}});
+  return page;
 }
 
 Result<bool> Arguments::parse(int argc, char** argv) {
   CLI::App& app = impl_->app;
-  const std::string about = "florence2 " + version() + "\n" + build_description();
-  app.set_help_flag("-h,--help", "show this text")->group("Other");
-  app.set_version_flag("--version", about, "show version, commit, compiler and instruction sets")->group("Other");
+  app.set_help_flag("-h,--help");
+  app.set_version_flag("--version", std::string());
+  FL_ASSIGN(std::vector<std::string> words, impl_->words(argc, argv));
+  std::reverse(words.begin(), words.end());  // as CLI11 takes them
   try {
-    app.parse(argc, argv);
+    app.parse(std::move(words));
   } catch (const CLI::CallForHelp&) {
-    std::cout << impl_->help();
+    std::cout << help_text(page());
     return false;
-  } catch (const CLI::CallForVersion& version) {
-    std::cout << version.what() << '\n';
+  } catch (const CLI::CallForVersion&) {
+    std::cout << "florence2 " << version() << '\n' << build_description() << '\n';
     return false;
   } catch (const CLI::ArgumentMismatch& mismatch) {
     const std::string text = mismatch.what();
@@ -164,12 +200,9 @@ Result<bool> Arguments::parse(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return usage_error(error.what());
   }
-  for (const std::string& argument : app.remaining()) {
-    if (argument == "--") continue;
-    if (argument.size() > 1 && argument[0] == '-') return unknown_option(app, argument);
-    return usage_error("unexpected argument \"" + argument + "\"");
-  }
+  FL_TRY(impl_->check_remaining());
   if (impl_->error) return *impl_->error;
+  FL_TRY(impl_->read_environment());
   impl_->collect_positionals();
   return true;
 }
@@ -188,6 +221,31 @@ Arguments::Accept text_into(std::string& target) {
   return [&target](const std::string& value) {
     target = value;
     return Status();
+  };
+}
+
+Result<float> parse_real(const std::string& value, float low, float high) {
+  float number = 0;
+  const char* end = value.data() + value.size();
+  const auto [stop, failure] = std::from_chars(value.data(), end, number);
+  if (failure != std::errc() || stop != end || !(number >= low && number <= high)) {
+    return usage_error("must be a number in " + json::dump(low) + "…" + json::dump(high) + ", found \"" + value + "\"");
+  }
+  return number;
+}
+
+Arguments::Accept each_of(Arguments::Accept use) {
+  return [use = std::move(use)](const std::string& list) -> Status {
+    for (std::size_t begin = 0; begin <= list.size();) {
+      const std::size_t end = std::min(list.find(',', begin), list.size());
+      std::string part = list.substr(begin, end - begin);
+      part.erase(0, std::min(part.find_first_not_of(' '), part.size()));
+      part.erase(part.find_last_not_of(' ') + 1);
+      if (part.empty()) return usage_error("a part of \"" + list + "\" is empty");
+      FL_TRY(use(part));
+      begin = end + 1;
+    }
+    return {};
   };
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "core/json.hpp"
+#include "core/stopwatch.hpp"
 #include "model/engine.hpp"
 #include "tools/bench_stages.hpp"
 #include "tools/commands.hpp"
@@ -12,7 +13,6 @@
 #include "tools/message.hpp"
 #include "tools/output.hpp"
 #include "tools/progress.hpp"
-#include "core/stopwatch.hpp"
 
 namespace florence2 {
 namespace {
@@ -42,29 +42,35 @@ struct BenchReport {
   BenchTimes times;
 };
 
-Result<std::optional<BenchOptions>> parse_options(int argc, char** argv) {
-  BenchOptions options;
+void declare(Arguments& arguments, BenchOptions& options) {
   BenchSettings& settings = options.settings;
-  settings.threads = 0;
-  Arguments arguments(kHeading);
   arguments.value("-m,--model", "DIR", "a checkpoint instead of random weights", text_into(options.model));
-  const auto choose_size = choice_into<std::string>(options.size, {{"base", "base"}, {"large", "large"}});
-  arguments.value("--size", "SIZE", "base or large (default base)", [&, choose_size](const std::string& value) {
+  const Choices<std::string> sizes = {{"base", "base"}, {"large", "large"}};
+  const auto choose_size = choice_into<std::string>(options.size, sizes);
+  arguments.value("--size", "SIZE", "base or large (default base)", [&options, choose_size](const std::string& value) {
     options.size_given = true;
     return choose_size(value);
   });
+  arguments.choices({"base", "large"});
   add_precision_option(arguments, options.precision);
   add_threads_option(arguments, settings.threads);
   arguments.value("--rounds", "N", "measured rounds (default 9)", integer_into(settings.rounds, 1, 1000));
   arguments.value("--beams", "N", "1…16 (default: the checkpoint's, 3)", integer_into(options.beams, 1, 16));
   arguments.value("--tokens", "N", "length of the caption (default 20)", integer_into(settings.tokens, 2, 1000));
   arguments.value("--batch", "N", "pictures a caption round (default 1)", integer_into(settings.batch, 1, 256));
-  arguments.value("-f,--format", "FORMAT", "text or json (default text)",
-                  choice_into<bool>(options.json, {{"text", false}, {"json", true}}));
+  add_choice<bool>(arguments, {{}, "-f,--format", "FORMAT", "text or json (default text)", {}}, options.json,
+                   {{"text", false}, {"json", true}});
   add_quiet_option(arguments, options.quiet);
+}
+
+Result<std::optional<BenchOptions>> parse_options(int argc, char** argv) {
+  BenchOptions options;
+  BenchSettings& settings = options.settings;
+  settings.threads = 0;
+  Arguments arguments("bench", kHeading);
+  declare(arguments, options);
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return std::optional<BenchOptions>();
-  FL_TRY(threads_from_environment(settings.threads));
   if (settings.threads == 0) settings.threads = default_threads();
   if (options.size_given && !options.model.empty()) {
     return Error{ErrorCode::argument, "goes with random weights, not with --model", "--size"};
@@ -149,6 +155,13 @@ Result<int> bench(int argc, char** argv) {
 }
 
 }  // namespace
+
+HelpPage bench_page() {
+  BenchOptions options;
+  Arguments arguments("bench", kHeading);
+  declare(arguments, options);
+  return arguments.page();
+}
 
 int bench_command(int argc, char** argv) { return conclude(bench(argc, argv)); }
 

@@ -4,10 +4,10 @@
 #include <numeric>
 #include <vector>
 
+#include "core/stopwatch.hpp"
 #include "model/engine.hpp"
 #include "model/generate.hpp"
 #include "model/image.hpp"
-#include "core/stopwatch.hpp"
 
 namespace florence2 {
 namespace {

@@ -1,7 +1,7 @@
 #include "tools/common_options.hpp"
 
 #include <charconv>
-#include <cstdlib>
+#include <cmath>
 
 namespace florence2 {
 namespace {
@@ -13,11 +13,36 @@ Error bad_value(const std::string& allowed, const std::string& found) {
   return {ErrorCode::argument, "must be " + allowed + ", found \"" + found + "\"", {}};
 }
 
+/// The number behind the last colon is the scale; a folder whose name holds a colon needs one behind it.
+AdapterOptions parse_adapter(const std::string& value) {
+  const std::size_t colon = value.rfind(':');
+  if (colon == std::string::npos) return {.directory = value};
+  float scale = 0;
+  const char* end = value.data() + value.size();
+  const auto [stop, failure] = std::from_chars(value.data() + colon + 1, end, scale);
+  if (failure != std::errc() || stop != end) return {.directory = value};
+  return {.directory = value.substr(0, colon), .scale = scale};
+}
+
 }  // namespace
 
+void add_adapter_option(Arguments& arguments, std::vector<AdapterOptions>& adapters) {
+  arguments.repeatable("--adapter", "DIR[:SCALE]", "LoRA, rsLoRA or DoRA adapter to merge; may be repeated",
+                       [&adapters](const std::string& value) -> Status {
+                         const AdapterOptions adapter = parse_adapter(value);
+                         if (adapter.directory.empty() || !std::isfinite(adapter.scale)) {
+                           return bad_value("a folder, or folder:number", value);
+                         }
+                         adapters.push_back(adapter);
+                         return {};
+                       });
+}
+
 void add_model_option(Arguments& arguments, std::string& model) {
-  arguments.value("-m,--model", "DIR", "model folder; else $FLORENCE2_MODEL, else the demo checkpoint",
-                  text_into(model));
+  arguments.value(
+      "-m,--model", "MODEL",
+      "model folder, or base, large, OWNER/REPO once downloaded; else $FLORENCE2_MODEL, else the demo checkpoint",
+      text_into(model));
 }
 
 void add_quiet_option(Arguments& arguments, bool& quiet) {
@@ -25,17 +50,8 @@ void add_quiet_option(Arguments& arguments, bool& quiet) {
 }
 
 void add_threads_option(Arguments& arguments, int& threads) {
-  arguments.value("-t,--threads", "N", "threads; else $FLORENCE2_THREADS, else the physical cores this process may use",
+  arguments.value("-t,--threads", "N", "default: the physical cores that this process may use",
                   integer_into(threads, 1, kMostThreads));
-}
-
-Status threads_from_environment(int& threads) {
-  const char* variable = std::getenv("FLORENCE2_THREADS");
-  if (threads != 0 || variable == nullptr || *variable == '\0') return {};
-  const auto number = parse_integer(variable, 1, kMostThreads);
-  if (!number) return Error{ErrorCode::argument, number.error().message, "FLORENCE2_THREADS"};
-  threads = static_cast<int>(*number);
-  return {};
 }
 
 void add_precision_option(Arguments& arguments, std::string& precision) {
@@ -47,8 +63,9 @@ void add_precision_option(Arguments& arguments, std::string& precision) {
 }
 
 void add_compat_option(Arguments& arguments, Compat& compat) {
-  arguments.value("--compat", "WHOSE", "prompts and parsing exactly as a reference: none, hf or ms (default none)",
-                  choice_into<Compat>(compat, {{"none", Compat::none}, {"hf", Compat::hf}, {"ms", Compat::ms}}));
+  add_choice<Compat>(arguments,
+                     {{}, "--compat", "WHOSE", "prompts and parsing as a reference: none, hf or ms (default none)", {}},
+                     compat, {{"none", Compat::none}, {"hf", Compat::hf}, {"ms", Compat::ms}});
 }
 
 void add_picture_options(Arguments& arguments, PictureOptions& options) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "model/florence2.hpp"
 #include "tools/arguments.hpp"
@@ -9,10 +10,10 @@
 namespace florence2 {
 
 void add_model_option(Arguments& arguments, std::string& model);
+/// "DIR" or "DIR:SCALE", any number of times.
+void add_adapter_option(Arguments& arguments, std::vector<AdapterOptions>& adapters);
 void add_quiet_option(Arguments& arguments, bool& quiet);
 void add_threads_option(Arguments& arguments, int& threads);
-/// Sets threads that no option named (0) from $FLORENCE2_THREADS, where that is set. Error argument.
-Status threads_from_environment(int& threads);
 void add_precision_option(Arguments& arguments, std::string& precision);
 void add_compat_option(Arguments& arguments, Compat& compat);
 void add_picture_options(Arguments& arguments, PictureOptions& options);

@@ -74,53 +74,75 @@ Result<json::Value> decode_ids(const Tokenizer& tokenizer, const json::Value& ar
   return json::Value(tokenizer.decode(ids, skip_special));
 }
 
-Result<int> tokenize(int argc, char** argv) {
-  Arguments arguments(R"(florence2 tokenize: text to token ids and back, a line of JSON each
+constexpr const char* kTokenizeHeading = R"(florence2 tokenize: text to token ids and back, a line of JSON each
 
   echo '"a red car"' | florence2 tokenize -m Florence-2-base
   echo '[0, 102, 1275, 512, 2]' | florence2 tokenize --decode -m Florence-2-base
-)");
-  std::string named;
+)";
+
+struct TokenizeOptions {
+  std::string model;
   bool decode = false, skip_special = false, quiet = false;
-  add_model_option(arguments, named);
-  arguments.flag("--decode", decode, "from arrays of ids to strings");
-  arguments.flag("--skip-special", skip_special, "with --decode: leave special tokens out");
-  add_quiet_option(arguments, quiet);
+};
+
+void declare(Arguments& arguments, TokenizeOptions& options) {
+  add_model_option(arguments, options.model);
+  arguments.flag("--decode", options.decode, "from arrays of ids to strings");
+  arguments.flag("--skip-special", options.skip_special, "with --decode: leave special tokens out");
+  add_quiet_option(arguments, options.quiet);
+}
+
+Result<int> tokenize(int argc, char** argv) {
+  TokenizeOptions options;
+  Arguments arguments("tokenize", kTokenizeHeading);
+  declare(arguments, options);
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return 0;
-  if (skip_special && !decode) return Error{ErrorCode::argument, "goes with --decode", "--skip-special"};
-  FL_ASSIGN(const std::string folder, find_model(named, quiet));
+  if (options.skip_special && !options.decode)
+    return Error{ErrorCode::argument, "goes with --decode", "--skip-special"};
+  FL_ASSIGN(const std::string folder, find_model(options.model, options.quiet));
   FL_ASSIGN(const Tokenizer tokenizer, Tokenizer::load(folder));
   return convert_lines([&](const json::Value& value) {
-    return decode ? decode_ids(tokenizer, value, skip_special) : encode_text(tokenizer, value);
+    return options.decode ? decode_ids(tokenizer, value, options.skip_special) : encode_text(tokenizer, value);
   });
 }
 
 // --- parse --------------------------------------------------------------------------------------------
 
-Result<int> parse(int argc, char** argv) {
-  Arguments arguments(R"(florence2 parse: the model's text to answers, a line of JSON each
+constexpr const char* kParseHeading = R"(florence2 parse: the model's text to answers, a line of JSON each
 
   echo '"car<loc_52><loc_332><loc_932><loc_774>"' | florence2 parse -p od --size 640x480
-)");
+)";
+
+struct ParseOptions {
   std::optional<Task> task;
   int width = 0, height = 0;
   Compat compat = Compat::none;
-  arguments.value("-p,--task", "TASK", "the task that the text answers", [&](const std::string& value) {
+};
+
+void declare(Arguments& arguments, ParseOptions& options) {
+  arguments.value("-p,--task", "TASK", "the task that the text answers", [&options](const std::string& value) {
     auto named = parse_task_name(value);
     if (!named) return Status(std::move(named).error());
-    task = *named;
+    options.task = *named;
     return Status();
   });
-  arguments.value("--size", "WxH", "of the picture, in pixels", size_into(width, height));
-  add_compat_option(arguments, compat);
+  arguments.value("--size", "WxH", "of the picture, in pixels", size_into(options.width, options.height));
+  add_compat_option(arguments, options.compat);
+}
+
+Result<int> parse(int argc, char** argv) {
+  ParseOptions options;
+  Arguments arguments("parse", kParseHeading);
+  declare(arguments, options);
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return 0;
-  if (!task) return Error{ErrorCode::argument, "is needed", "--task"};
-  if (width == 0) return Error{ErrorCode::argument, "is needed, as WIDTHxHEIGHT", "--size"};
+  if (!options.task) return Error{ErrorCode::argument, "is needed", "--task"};
+  if (options.width == 0) return Error{ErrorCode::argument, "is needed, as WIDTHxHEIGHT", "--size"};
   return convert_lines([&](const json::Value& text) -> Result<json::Value> {
     if (text.string() == nullptr) return wrong_kind("a string", text);
-    return answer_json(parse_answer(*task, *text.string(), width, height, compat), compat);
+    const Answer answer = parse_answer(*options.task, *text.string(), options.width, options.height, options.compat);
+    return answer_json(answer, options.compat);
   });
 }
 
@@ -148,46 +170,68 @@ Result<std::string> preprocessed(const ImageView& image, Stage stage, const std:
   return encode_npy(std::span<const float>(planar), shape);
 }
 
-Result<int> preprocess_picture(int argc, char** argv) {
-  Arguments arguments(R"(florence2 preprocess: a picture as the array that the model sees
+constexpr const char* kPreprocessHeading = R"(florence2 preprocess: a picture as the array that the model sees
 
   florence2 preprocess photo.jpg -o pixels.npy
   florence2 preprocess photo.jpg --stage rgb -o decoded.npy
-)");
-  std::string named, file;
+)";
+
+struct PreprocessOptions {
+  std::string model, file;
   std::vector<std::string> images;
-  PictureOptions options;
+  PictureOptions picture;
   Compat compat = Compat::none;
   Stage stage = Stage::pixels;
   bool quiet = false;
-  arguments.positionals("IMAGE", "-i,--image", "the same as IMAGE", images);
-  arguments.value("-o,--output", "OUT.npy", "NumPy file to write; - for standard output", text_into(file));
-  arguments.value(
-      "--stage", "STAGE", "rgb [H,W,3], resized [S,S,3] or pixels [3,S,S] (default pixels)",
-      choice_into<Stage>(stage, {{"rgb", Stage::rgb}, {"resized", Stage::resized}, {"pixels", Stage::pixels}}));
-  add_model_option(arguments, named);
-  add_picture_options(arguments, options);
-  add_compat_option(arguments, compat);
-  add_quiet_option(arguments, quiet);
+};
+
+void declare(Arguments& arguments, PreprocessOptions& options) {
+  arguments.positionals("IMAGE", "-i,--image", "the same as IMAGE", options.images);
+  arguments.value("-o,--output", "OUT.npy", "NumPy file to write; - for standard output", text_into(options.file));
+  add_choice<Stage>(arguments,
+                    {{}, "--stage", "STAGE", "rgb [H,W,3], resized [S,S,3] or pixels [3,S,S] (default pixels)", {}},
+                    options.stage, {{"rgb", Stage::rgb}, {"resized", Stage::resized}, {"pixels", Stage::pixels}});
+  add_model_option(arguments, options.model);
+  add_picture_options(arguments, options.picture);
+  add_compat_option(arguments, options.compat);
+  add_quiet_option(arguments, options.quiet);
+}
+
+Result<int> preprocess_picture(int argc, char** argv) {
+  PreprocessOptions options;
+  Arguments arguments("preprocess", kPreprocessHeading);
+  declare(arguments, options);
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return 0;
-  if (images.size() != 1) return Error{ErrorCode::argument, "one picture is needed", {}};
-  if (file.empty()) return Error{ErrorCode::argument, "is needed", "--output"};
-  options.scale_grey16 = compat == Compat::none;
-  FL_ASSIGN(const Picture picture, open_input(images[0], options));
+  if (options.images.size() != 1) return Error{ErrorCode::argument, "one picture is needed", {}};
+  if (options.file.empty()) return Error{ErrorCode::argument, "is needed", "--output"};
+  options.picture.scale_grey16 = options.compat == Compat::none;
+  FL_ASSIGN(const Picture picture, open_input(options.images[0], options.picture));
   for (const std::string& warning : picture.warnings) {
-    if (!quiet) print_note(images[0] + ": " + warning);
+    if (!options.quiet) print_note(options.images[0] + ": " + warning);
   }
   std::string folder;
-  if (stage != Stage::rgb) {
-    FL_ASSIGN(folder, find_model(named, quiet));
+  if (options.stage != Stage::rgb) {
+    FL_ASSIGN(folder, find_model(options.model, options.quiet));
   }
-  FL_ASSIGN(const std::string bytes, preprocessed(picture.view(), stage, folder));
-  FL_TRY(write_file(file, bytes));
+  FL_ASSIGN(const std::string bytes, preprocessed(picture.view(), options.stage, folder));
+  FL_TRY(write_file(options.file, bytes));
   return 0;
 }
 
+template <typename Options>
+HelpPage page_of(const char* command, const char* heading) {
+  Options options;
+  Arguments arguments(command, heading);
+  declare(arguments, options);
+  return arguments.page();
+}
+
 }  // namespace
+
+HelpPage tokenize_page() { return page_of<TokenizeOptions>("tokenize", kTokenizeHeading); }
+HelpPage parse_page() { return page_of<ParseOptions>("parse", kParseHeading); }
+HelpPage preprocess_page() { return page_of<PreprocessOptions>("preprocess", kPreprocessHeading); }
 
 int tokenize_command(int argc, char** argv) { return conclude(tokenize(argc, argv)); }
 int parse_command(int argc, char** argv) { return conclude(parse(argc, argv)); }

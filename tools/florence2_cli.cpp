@@ -1,7 +1,8 @@
 // The program: picks the command; `run` when none is named.
-#include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
+#include <string>
 #include <string_view>
 
 #include "tools/commands.hpp"
@@ -13,27 +14,24 @@ namespace {
 using florence2::Error;
 using florence2::ErrorCode;
 
-struct Command {
-  std::string_view name;
-  int (*run)(int argc, char** argv);
-};
+constexpr std::string_view kLaterCommands[] = {"annotate", "serve"};
 
-constexpr Command kCommands[] = {
-    {"run", florence2::run_command},     {"bench", florence2::bench_command},
-    {"info", florence2::info_command},   {"tokenize", florence2::tokenize_command},
-    {"parse", florence2::parse_command}, {"preprocess", florence2::preprocess_command},
-};
-constexpr std::string_view kLaterCommands[] = {"convert", "annotate", "serve"};
+/// A mistyped command looks like a picture that is not there.
+bool is_mistyped_command(const std::string& name) {
+  std::error_code ignored;
+  return !name.empty() && name.find_first_of("-./*?[@") == std::string::npos &&
+         !florence2::nearest_command(name).empty() && !std::filesystem::exists(name, ignored);
+}
 
 int dispatch(int argc, char** argv) {
-  const std::string_view name = argc > 1 ? argv[1] : "";
-  for (const Command& command : kCommands) {
-    if (command.name == name) return command.run(argc - 1, argv + 1);
-  }
+  const std::string name = argc > 1 ? argv[1] : "";
+  const florence2::Command* command = florence2::find_command(name);
+  if (command != nullptr) return command->run(argc - 1, argv + 1);
   for (const std::string_view later : kLaterCommands) {
     if (later != name) continue;
-    return report(Error{ErrorCode::unsupported, "this version has no command " + std::string(name), {}});
+    return report(Error{ErrorCode::unsupported, "this version has no command " + name, {}});
   }
+  if (is_mistyped_command(name)) return report(Error{ErrorCode::argument, florence2::unknown_command_text(name), {}});
   return florence2::run_command(argc, argv);
 }
 

@@ -89,6 +89,7 @@ class CocoWriter : public PictureWriter {
       captions_.emplace_back(json::Object{{"id", static_cast<int>(captions_.size()) + 1},
                                           {"image_id", image_id},
                                           {"caption", readable_text(answer.text)},
+                                          {"score", answered.result.confidence},
                                           {"task", task}});
       return;
     }

@@ -42,7 +42,7 @@ std::string points_of(const Item& item) {
 }
 
 std::string input_of(const Job& job) {
-  if (!job.task) return job.prompt;
+  if (job.task_token().empty()) return job.prompt;
   if (!job.region) return job.text;
   const Box& box = *job.region;
   return number_text(box.x0) + " " + number_text(box.y0) + " " + number_text(box.x1) + " " + number_text(box.y1);
@@ -58,6 +58,7 @@ class CsvWriter : public AnswerWriter {
     row.height = std::to_string(picture.height);
     if (result.answer.kind == AnswerKind::text) {
       row.text = readable_text(result.answer.text);
+      if (result.confidence > 0) row.score = number_text(result.confidence);
       return write(line_of(row));
     }
     std::string lines;

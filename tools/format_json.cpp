@@ -7,10 +7,10 @@ namespace {
 
 class JsonWriter : public AnswerWriter {
  public:
-  JsonWriter(Output output, Compat compat, bool lines) : output_(std::move(output)), compat_(compat), lines_(lines) {}
+  JsonWriter(Output output, RecordStyle style, bool lines) : output_(std::move(output)), style_(style), lines_(lines) {}
 
   Status answer(const PictureFacts& picture, const Job& job, const TaskResult& result) override {
-    return write(answer_record(picture, job, result, compat_));
+    return write(answer_record(picture, job, result, style_));
   }
 
   Status failure(const std::string& image, const Job& job, const Error& error) override {
@@ -30,19 +30,19 @@ class JsonWriter : public AnswerWriter {
   }
 
   Output output_;
-  Compat compat_;
+  RecordStyle style_;
   bool lines_;
   bool empty_ = true;
 };
 
 }  // namespace
 
-Writer json_writer(Output output, Compat compat) {
-  return std::make_unique<JsonWriter>(std::move(output), compat, false);
+Writer json_writer(Output output, RecordStyle style) {
+  return std::make_unique<JsonWriter>(std::move(output), style, false);
 }
 
-Writer json_lines_writer(Output output, Compat compat) {
-  return std::make_unique<JsonWriter>(std::move(output), compat, true);
+Writer json_lines_writer(Output output, RecordStyle style) {
+  return std::make_unique<JsonWriter>(std::move(output), style, true);
 }
 
 }  // namespace florence2

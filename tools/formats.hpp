@@ -26,11 +26,16 @@ struct FormatInfo {
 std::span<const FormatInfo> all_formats();
 const FormatInfo& format_info(Format format);
 
+struct TextStyle {
+  bool headings = false;   ///< say what each answer belongs to
+  bool ocr_lines = false;  ///< words with places as plain lines
+};
+
 // Into one file or standard output.
-Writer text_writer(Output output, bool headings);
-Writer json_writer(Output output, Compat compat);        ///< one array
-Writer json_lines_writer(Output output, Compat compat);  ///< an object a line
-Writer csv_writer(Output output);                        ///< a row an item, or a row a text
+Writer text_writer(Output output, TextStyle style);
+Writer json_writer(Output output, RecordStyle style);        ///< one array
+Writer json_lines_writer(Output output, RecordStyle style);  ///< an object a line
+Writer csv_writer(Output output);                            ///< a row an item, or a row a text
 
 // Into a folder.
 Writer coco_writer(OutputFolder folder);     ///< instances.json, results.json, captions.json

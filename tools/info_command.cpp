@@ -120,24 +120,39 @@ Result<std::optional<ModelInfo>> model_info(const std::string& named, bool quiet
   return std::optional<ModelInfo>(model.info());
 }
 
+struct InfoOptions {
+  std::string model;
+  bool json = false, quiet = false;
+};
+
+void declare(Arguments& arguments, InfoOptions& options) {
+  add_model_option(arguments, options.model);
+  add_choice<bool>(arguments, {{}, "-f,--format", "FORMAT", "text or json (default text)", {}}, options.json,
+                   {{"text", false}, {"json", true}});
+  add_quiet_option(arguments, options.quiet);
+}
+
 Result<int> info(int argc, char** argv) {
-  Arguments arguments(kHeading);
-  std::string named;
-  bool use_json = false, quiet = false;
-  add_model_option(arguments, named);
-  arguments.value("-f,--format", "FORMAT", "text or json (default text)",
-                  choice_into<bool>(use_json, {{"text", false}, {"json", true}}));
-  add_quiet_option(arguments, quiet);
+  InfoOptions options;
+  Arguments arguments("info", kHeading);
+  declare(arguments, options);
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return 0;
-  FL_ASSIGN(const std::optional<ModelInfo> model, model_info(named, quiet));
+  FL_ASSIGN(const std::optional<ModelInfo> model, model_info(options.model, options.quiet));
   FL_ASSIGN(Output output, Output::open({}));
   const SystemInfo system = system_info();
-  FL_TRY(output.write(use_json ? as_json(system, model) : as_text(system, model)));
+  FL_TRY(output.write(options.json ? as_json(system, model) : as_text(system, model)));
   return 0;
 }
 
 }  // namespace
+
+HelpPage info_page() {
+  InfoOptions options;
+  Arguments arguments("info", kHeading);
+  declare(arguments, options);
+  return arguments.page();
+}
 
 int info_command(int argc, char** argv) { return conclude(info(argc, argv)); }
 

@@ -1,8 +1,10 @@
 #include "tools/message.hpp"
 
 #include <sysexits.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "core/utf8.hpp"
 
@@ -71,8 +73,17 @@ std::string printable(std::string_view text) {
   return out;
 }
 
+bool wants_color(int descriptor) {
+  const char* refused = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  return ::isatty(descriptor) == 1 && (refused == nullptr || *refused == '\0') && terminal != nullptr &&
+         std::string_view(terminal) != "dumb";
+}
+
 int report(const Error& error) {
-  std::string line = "florence2: error: " + printable(error.text());
+  const bool color = wants_color(STDERR_FILENO);
+  std::string line = std::string("florence2: ") + (color ? "\x1b[1;31merror:\x1b[0m " : "error: ");
+  line += printable(error.text());
   if (error.code == ErrorCode::internal) line += " (this is a bug; please report it with `florence2 --version`)";
   print_line(std::move(line));
   return exit_status(error.code);

@@ -15,6 +15,9 @@ int exit_status(ErrorCode code);
 /// terminal.
 std::string printable(std::string_view text);
 
+/// Whether a file descriptor is a terminal that may be sent colours (NO_COLOR, TERM=dumb).
+bool wants_color(int descriptor);
+
 /// Prints "florence2: error: where: message" and returns the exit status.
 int report(const Error& error);
 

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "tools/message.hpp"
+
 namespace florence2 {
 namespace {
 
@@ -60,7 +62,7 @@ Result<Output> Output::open(const std::string& path) {
   return Output(descriptor, path, temporary);
 }
 
-bool Output::is_terminal() const { return ::isatty(descriptor_) == 1; }
+bool Output::wants_color() const { return florence2::wants_color(descriptor_); }
 
 Error Output::failure(int error) const {
   if (error == EPIPE) return {ErrorCode::cancelled, "the reader went away", path_};

@@ -22,7 +22,8 @@ class Output {
   /// Errors: io; cancelled when the reader of a pipe went away, which is no failure.
   Status write(std::string_view bytes);
   Status commit();
-  bool is_terminal() const;
+  /// A terminal that may be sent colours.
+  bool wants_color() const;
 
  private:
   Output(int descriptor, std::string path, std::string temporary);

@@ -8,7 +8,6 @@
 #include "tools/picture_file.hpp"
 #include "tools/picture_outputs.hpp"
 #include "tools/svg.hpp"
-#include "tools/task_names.hpp"
 
 namespace florence2 {
 namespace {
@@ -28,8 +27,6 @@ Result<std::string> encode(const std::string& name, const PictureFacts& picture,
   FL_ASSIGN(const std::string address, data_address(picture.pixels));
   return svg_document(make_scene(picture.width, picture.height, answer, options), address);
 }
-
-std::string job_name(const Job& job) { return job.task ? short_name(task_info(*job.task)) : "prompt"; }
 
 class DrawWriter : public AnswerWriter {
  public:
@@ -51,7 +48,7 @@ class DrawWriter : public AnswerWriter {
     std::string stem = (path.parent_path() / path.stem()).string();
     if (folder_) stem = (path / place.parent_path() / place.stem()).string();
     if (!folder_ && options_.several_pictures) stem += "-" + place.stem().string();
-    if (options_.several_jobs) stem += "-" + job_name(job);
+    if (options_.several_jobs) stem += "-" + job.name();
     std::string name = stem;
     for (int number = 2; !used_.insert(name).second; ++number) name = stem + "-" + std::to_string(number);
     return name + (folder_ ? ".png" : path.extension().string());

@@ -1,15 +1,17 @@
 // `florence2 run`: every job on every picture, the vision tower once a picture.
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 
 #include "core/stopwatch.hpp"
+#include "tools/answer_filter.hpp"
 #include "tools/answer_writer.hpp"
 #include "tools/commands.hpp"
-#include "tools/inputs.hpp"
 #include "tools/interrupt.hpp"
 #include "tools/memory.hpp"
 #include "tools/message.hpp"
 #include "tools/model_folder.hpp"
+#include "tools/picture_batch.hpp"
 #include "tools/picture_outputs.hpp"
 #include "tools/progress.hpp"
 #include "tools/run_settings.hpp"
@@ -30,10 +32,18 @@ class Run {
   Status open_outputs();
   Status load_model();
   void describe_model() const;
+
   Status ask_about_all();
-  Status ask_about(const Input& input);
-  /// False: the job failed, which has been reported.
-  Result<bool> answer(const EncodedImage& image, const PictureFacts& facts, const Job& job);
+  Status ask_about(std::span<const Input> inputs);
+  std::vector<PictureSlot> decode(std::span<const Input> inputs);
+  /// All jobs together; with --stream one after the other, each written down before the next.
+  Status ask(std::span<PictureSlot> slots);
+  Status stream(PictureSlot& slot);
+  /// What `jobs` have in common, with the callbacks that show progress and stop at a signal.
+  RunOptions options_for(const std::string& what);
+
+  Status write_down(PictureSlot& slot);
+  Status write_answer(PictureSlot& slot, const Job& job, TaskResult& result);
   Status complete(const PictureFacts& facts);
   /// Reports what went wrong with one picture, or with one job on it.
   Status fail(const std::string& image, std::span<const Job> jobs, const Error& error);
@@ -52,6 +62,8 @@ class Run {
 };
 
 Status stopped() { return Error{ErrorCode::cancelled, "stopped", {}}; }
+
+// --- Before the first picture -------------------------------------------------------------------------
 
 Status Run::prepare() {
   FL_ASSIGN(files_, expand_inputs(settings_.inputs));
@@ -80,8 +92,10 @@ Status Run::load_model() {
   FL_TRY(check_memory(folder));
   Stopwatch watch;
   progress_.show("loading " + folder);
-  ModelOptions options{
-      .threads = settings_.threads, .check_weights = settings_.check_weights, .precision = settings_.precision};
+  ModelOptions options{.threads = settings_.threads,
+                       .check_weights = settings_.check_weights,
+                       .precision = settings_.precision,
+                       .adapters = settings_.adapters};
   FL_ASSIGN(model_, Model::load(folder, options));
   FL_ASSIGN(runner_, Runner::create(*model_, {.threads = settings_.threads}));
   totals_.load = watch.lap();
@@ -103,64 +117,115 @@ void Run::describe_model() const {
              " MB in memory, " + info.precision + ", kernels: " + info.isa);
 }
 
+// --- Pictures -----------------------------------------------------------------------------------------
+
 Status Run::ask_about_all() {
   progress_.start_bar(static_cast<int>(files_.size()));
-  for (const Input& input : files_) {
+  std::span<const Input> rest(files_);
+  while (!rest.empty()) {
     if (interrupt_signal() != 0) return stopped();
-    FL_TRY(ask_about(input));
+    const std::size_t count = std::min(rest.size(), static_cast<std::size_t>(settings_.batch));
+    FL_TRY(ask_about(rest.first(count)));
+    rest = rest.subspan(count);
+  }
+  return {};
+}
+
+Status Run::ask_about(std::span<const Input> inputs) {
+  std::vector<PictureSlot> slots = decode(inputs);
+  if (interrupt_signal() != 0) return stopped();
+  progress_.show(inputs[0].path + ": looking");
+  encode_pictures(*runner_, slots);
+  progress_.clear();
+  if (!settings_.stream) FL_TRY(ask(slots));
+  for (PictureSlot& slot : slots) {
+    FL_TRY(settings_.stream ? stream(slot) : write_down(slot));
     progress_.advance();
     ++pictures_done_;
   }
   return {};
 }
 
-Status Run::ask_about(const Input& input) {
-  Stopwatch watch;
-  const std::string& name = input.path;
-  const auto picture = open_input(name, settings_.picture);
-  if (interrupt_signal() != 0) return stopped();
-  if (!picture) return fail(name, settings_.jobs, picture.error());
-  if (!settings_.quiet) {
-    for (const std::string& warning : picture->warnings) print_note(name + ": " + warning);
+std::vector<PictureSlot> Run::decode(std::span<const Input> inputs) {
+  std::vector<PictureSlot> slots(inputs.size());
+  for (std::size_t i = 0; i < inputs.size() && interrupt_signal() == 0; ++i) {
+    slots[i].facts.input = inputs[i];
+    slots[i].facts.index = pictures_done_ + static_cast<int>(i);
+    slots[i].facts.precision = model_->info().precision;
+    decode_picture(slots[i], settings_.picture);
+    if (settings_.quiet || !slots[i].picture) continue;
+    for (const std::string& warning : slots[i].picture->warnings) print_note(inputs[i].path + ": " + warning);
   }
-  PictureFacts facts{
-      input, pictures_done_,          picture->view(), picture->width, picture->height, picture->frames, watch.lap(),
-      {},    model_->info().precision};
-  progress_.show(name + ": looking");
-  const auto image = runner_->encode(picture->view());
-  progress_.clear();
-  if (!image) return fail(name, settings_.jobs, image.error());
-  facts.encode = image->timings();
-  totals_.add_picture(facts.decode_ms, facts.encode);
-  bool all = true;
-  for (const Job& job : settings_.jobs) {
-    FL_ASSIGN(const bool answered, answer(*image, facts, job));
-    all = all && answered;
-  }
-  return all ? complete(facts) : Status();
+  return slots;
 }
 
-Result<bool> Run::answer(const EncodedImage& image, const PictureFacts& facts, const Job& job) {
-  RunOptions options{.text = job.text,
-                     .region = job.region,
-                     .generation = settings_.generation,
-                     .compat = settings_.compat,
-                     .on_step = {}};
-  options.on_step = [&](int tokens) {
-    progress_.show(facts.input.path + " " + std::string(job.task_token()) + ": token " + std::to_string(tokens));
+RunOptions Run::options_for(const std::string& what) {
+  RunOptions options = settings_.answer;
+  options.on_step = [this, what](int tokens) {
+    progress_.show(what + ": token " + std::to_string(tokens));
     return interrupt_signal() == 0;
   };
-  const auto result =
-      job.task ? runner_->run(image, *job.task, options) : runner_->run_prompt(image, job.prompt, options);
+  return options;
+}
+
+Status Run::ask(std::span<PictureSlot> slots) {
+  const std::string what = slots.size() == 1 ? slots[0].facts.input.path : std::to_string(slots.size()) + " pictures";
+  const Status asked = ask_pictures(*runner_, slots, settings_.jobs, options_for(what));
   progress_.clear();
-  if (interrupt_signal() != 0) return stopped().error();
-  if (!result) {
-    FL_TRY(fail(facts.input.path, {&job, 1}, result.error()));
-    return false;
+  if (interrupt_signal() != 0) return stopped();
+  return asked;
+}
+
+Status Run::stream(PictureSlot& slot) {
+  std::vector<Result<TaskResult>> results;
+  for (const Job& job : settings_.jobs) {
+    if (!slot.image) break;
+    RunOptions options = options_for(slot.facts.input.path);
+    Status written;
+    const auto show = [&](std::string_view piece) {
+      progress_.clear();
+      written = writers_[0]->piece(slot.facts, job, piece);
+      return written.has_value();
+    };
+    if (job.answer == AnswerKind::text) options.on_text = show;
+    const Status asked = ask_pictures(*runner_, {&slot, 1}, {&job, 1}, options);
+    progress_.clear();
+    FL_TRY(std::move(written));
+    if (interrupt_signal() != 0) return stopped();
+    FL_TRY(asked);
+    results.push_back(std::move(slot.results[0]));
   }
-  totals_.add_answer(*result);
-  for (const Writer& writer : writers_) FL_TRY(writer->answer(facts, job, *result));
-  return true;
+  slot.results = std::move(results);
+  return write_down(slot);
+}
+
+// --- Answers ------------------------------------------------------------------------------------------
+
+Status Run::write_down(PictureSlot& slot) {
+  const std::string& name = slot.facts.input.path;
+  if (slot.error) return fail(name, settings_.jobs, *slot.error);
+  totals_.add_picture(slot.facts.decode_ms, slot.facts.encode);
+  bool all = true;
+  for (std::size_t i = 0; i < settings_.jobs.size(); ++i) {
+    const Job& job = settings_.jobs[i];
+    if (slot.results[i]) {
+      FL_TRY(write_answer(slot, job, *slot.results[i]));
+    } else {
+      FL_TRY(fail(name, {&job, 1}, slot.results[i].error()));
+      all = false;
+    }
+  }
+  return all ? complete(slot.facts) : Status();
+}
+
+Status Run::write_answer(PictureSlot& slot, const Job& job, TaskResult& result) {
+  totals_.add_answer(result);
+  filter_answer(result.answer, settings_);
+  if (!settings_.quiet) {
+    for (const std::string& label : result.absent_classes) print_note(slot.facts.input.path + ": no " + label);
+  }
+  for (const Writer& writer : writers_) FL_TRY(writer->answer(slot.facts, job, result));
+  return {};
 }
 
 /// A file that cannot be created concerns this picture alone; a full disk, say, ends the run.

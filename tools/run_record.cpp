@@ -12,7 +12,7 @@ namespace {
 json::Value milliseconds(double value) { return std::round(value * 10) / 10; }
 
 json::Value task_name(const Job& job) {
-  if (!job.task) return nullptr;
+  if (job.task_token().empty()) return nullptr;
   return job.task_token();
 }
 
@@ -20,6 +20,25 @@ json::Value token_array(const std::vector<std::int32_t>& ids) {
   json::Array array;
   for (const std::int32_t id : ids) array.emplace_back(id);
   return array;
+}
+
+json::Value string_array(const std::vector<std::string>& strings) {
+  json::Array array;
+  for (const std::string& string : strings) array.emplace_back(string);
+  return array;
+}
+
+json::Value lines_json(const std::vector<Item>& items) {
+  json::Array lines;
+  for (const TextLine& line : text_lines(items)) {
+    json::Array indices;
+    for (const int index : line.items) indices.emplace_back(index);
+    lines.emplace_back(json::Object{{"text", line.text},
+                                    {"box", json::Array{line.box.x0, line.box.y0, line.box.x1, line.box.y1}},
+                                    {"items", std::move(indices)},
+                                    {"score", line.score}});
+  }
+  return lines;
 }
 
 json::Value timings(const PictureFacts& picture, const TaskResult& result) {
@@ -32,7 +51,7 @@ json::Value timings(const PictureFacts& picture, const TaskResult& result) {
 
 }  // namespace
 
-json::Value answer_record(const PictureFacts& picture, const Job& job, const TaskResult& result, Compat compat) {
+json::Value answer_record(const PictureFacts& picture, const Job& job, const TaskResult& result, RecordStyle style) {
   json::Object record = {{"image", picture.input.path}, {"width", picture.width}, {"height", picture.height}};
   if (picture.frames > 1) {
     record.emplace_back("frames", picture.frames);
@@ -44,12 +63,17 @@ json::Value answer_record(const PictureFacts& picture, const Job& job, const Tas
     record.emplace_back("region", json::Array{box.x0, box.y0, box.x1, box.y1});
   }
   record.emplace_back("prompt", result.prompt);
-  record.emplace_back("answer", answer_json(result.answer, compat));
-  record.emplace_back("items", items_json(result.answer, compat));
+  record.emplace_back("answer", answer_json(result.answer, style.compat));
+  record.emplace_back("items", items_json(result.answer, style.compat));
   if (result.answer.items_dropped > 0) record.emplace_back("items_dropped", result.answer.items_dropped);
+  if (style.ocr_lines && result.answer.kind == AnswerKind::quads) {
+    record.emplace_back("lines", lines_json(result.answer.items));
+  }
+  if (!result.absent_classes.empty()) record.emplace_back("absent_classes", string_array(result.absent_classes));
   record.emplace_back("text", result.text);
   record.emplace_back("token_ids", token_array(result.token_ids));
   record.emplace_back("score", result.score);
+  record.emplace_back("confidence", result.confidence);
   record.emplace_back("finish_reason", result.finish_reason == FinishReason::stop ? "stop" : "length");
   record.emplace_back("precision", picture.precision);
   record.emplace_back("timings_ms", timings(picture, result));

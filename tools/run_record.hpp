@@ -14,15 +14,20 @@ namespace florence2 {
 struct PictureFacts {
   Input input;
   int index = 0;  ///< among the pictures of the run
-  ImageView pixels;
+  ImageView pixels = {};
   int width = 0, height = 0;
   int frames = 1;
   double decode_ms = 0;
-  Timings encode;
+  Timings encode = {};
   std::string precision = {};
 };
 
-json::Value answer_record(const PictureFacts& picture, const Job& job, const TaskResult& result, Compat compat);
+struct RecordStyle {
+  Compat compat = Compat::none;
+  bool ocr_lines = false;  ///< add "lines"
+};
+
+json::Value answer_record(const PictureFacts& picture, const Job& job, const TaskResult& result, RecordStyle style);
 json::Value failure_record(const std::string& image, const Job& job, const Error& error);
 
 }  // namespace florence2

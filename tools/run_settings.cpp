@@ -1,30 +1,37 @@
 #include "tools/run_settings.hpp"
 
-#include <charconv>
-
+#include "tools/commands.hpp"
 #include "tools/common_options.hpp"
 #include "tools/formats.hpp"
 #include "tools/picture_outputs.hpp"
+#include "tools/question.hpp"
 #include "tools/task_names.hpp"
 
 namespace florence2 {
 namespace {
 
 constexpr int kMostBeams = 16, kMostNewTokens = 1'000'000, kMostNgram = 100, kMostLengthPenalty = 10;
+constexpr int kMostBatch = 256, kMostTopK = 1'000'000, kMostPenalty = 100, kMostTemperature = 100;
+constexpr float kLongestDeadline = 1e6f, kSmallestPositive = 1e-3f;
 
 constexpr const char* kHeading = R"(florence2: asks Florence-2 about pictures, on the CPU
 
   florence2 photo.jpg                                   one sentence about the picture
   florence2 -p od photo.jpg                             objects with boxes and scores
   florence2 -p od --draw boxes.png photo.jpg            the same, drawn on the picture
-  florence2 -p caption_to_phrase_grounding --text "a red car and a dog" photo.jpg
+  florence2 --text "a red car and a dog" photo.jpg      where these things are
+  florence2 --classes car,dog,tree photo.jpg            objects of these classes only
+  florence2 --ocr-lines page.png                        the text in a picture
   florence2 -p region_to_category --region 40,60,220,180 photo.jpg
-  florence2 -p caption -p od -f jsonl -o answers.jsonl pictures/*.jpg
+  florence2 -p caption,od -f jsonl -o answers.jsonl pictures/*.jpg
+  florence2 -p od -f coco -o dataset -r pictures        a data set from a folder of pictures
 
 Usage: florence2 [run] [options] IMAGE...    IMAGE: a file, a folder, or - for standard input
        florence2 bench       time each stage on this machine
        florence2 info        what a checkpoint holds and what this CPU offers
        florence2 tokenize | parse | preprocess         the edges of the model, alone
+       florence2 help        this text, of any command; the manual
+       florence2 completion  completion for bash, zsh or fish
        Each of them answers --help.
 )";
 
@@ -41,35 +48,26 @@ std::string task_list() {
   return text;
 }
 
-Status parse_length_penalty(const std::string& value, std::optional<float>& penalty) {
-  float number = 0;
-  const char* end = value.data() + value.size();
-  const auto [stop, failure] = std::from_chars(value.data(), end, number);
-  if (failure != std::errc() || stop != end || !(number >= -kMostLengthPenalty && number <= kMostLengthPenalty)) {
-    return Error{ErrorCode::argument, "must be a number in -10…10, found \"" + value + "\"", {}};
-  }
-  penalty = number;
-  return {};
+Arguments::Accept append_to(std::vector<std::string>& target) {
+  return [&target](const std::string& value) {
+    target.push_back(value);
+    return Status();
+  };
 }
 
-/// What the options say before they are put together as jobs.
-struct Question {
-  std::vector<Task> tasks;
-  std::vector<std::string> prompts;
-  std::string text;
-  std::vector<Box> regions;
-};
+std::vector<std::string> task_names() {
+  std::vector<std::string> names;
+  for (const TaskInfo& info : all_tasks()) names.push_back(short_name(info));
+  return names;
+}
 
-void add_task_options(Arguments& arguments, Question& question) {
+void add_task_options(Arguments& arguments, Question& question, RunOptions& answer) {
   arguments.group("What to ask");
-  arguments.repeatable("-p,--task", "TASK", "default: caption; may be given several times",
-                       [&](const std::string& value) {
-                         auto task = parse_task_name(value);
-                         if (!task) return Status(std::move(task).error());
-                         question.tasks.push_back(*task);
-                         return Status();
-                       });
-  arguments.value("--text", "TEXT", "the input of tasks that take text", text_into(question.text));
+  arguments.repeatable("-p,--task", "TASK", "default: caption; several with commas between, or several times",
+                       each_of(append_to(question.tasks)));
+  arguments.choices(task_names());
+  arguments.value("--text", "TEXT", "the input of tasks that take text; alone: where these things are",
+                  text_into(question.text));
   arguments.repeatable("--region", "X0,Y0,X1,Y1", "the input of tasks that take a region, in pixels; may be repeated",
                        [&](const std::string& value) {
                          auto region = parse_region(value);
@@ -77,15 +75,32 @@ void add_task_options(Arguments& arguments, Question& question) {
                          question.regions.push_back(*region);
                          return Status();
                        });
+  arguments.repeatable("--classes", "A,B,C", "labels that answers may use; alone: objects of these classes",
+                       each_of(append_to(answer.classes)));
+  arguments.value("--tasks", "FILE.json", "tasks of your own, for fine-tunes, to be named with -p",
+                  text_into(question.task_file));
   arguments.repeatable("--prompt", "TEXT", "send TEXT as it is, for fine-tunes with prompts of their own",
-                       [&](const std::string& value) {
-                         question.prompts.push_back(value);
-                         return Status();
-                       });
+                       append_to(question.prompts));
+  add_choice<AnswerKind>(
+      arguments, {{}, "--answer", "KIND", "how to read the answer to --prompt: text, boxes, quads, polygons", {}},
+      answer.prompt_answer,
+      {{"text", AnswerKind::text},
+       {"boxes", AnswerKind::boxes},
+       {"quads", AnswerKind::quads},
+       {"polygons", AnswerKind::polygons}});
 }
 
-std::vector<std::pair<std::string, Format>> format_choices() {
-  std::vector<std::pair<std::string, Format>> choices;
+void add_input_options(Arguments& arguments, RunSettings& settings) {
+  arguments.group("Pictures");
+  arguments.positionals("IMAGE", "-i,--image", "the same as IMAGE", settings.inputs.names);
+  arguments.flag("-r,--recursive", settings.inputs.recursive, "look into the folders of folders, too");
+  arguments.value("--files-from", "LIST", "a file with a name a line; - for standard input",
+                  text_into(settings.inputs.list));
+  add_picture_options(arguments, settings.picture);
+}
+
+Choices<Format> format_choices() {
+  Choices<Format> choices;
   for (const FormatInfo& info : all_formats()) choices.emplace_back(info.name, info.format);
   return choices;
 }
@@ -98,12 +113,15 @@ std::string format_names() {
 
 void add_output_options(Arguments& arguments, RunSettings& settings) {
   arguments.group("Answers");
-  arguments.value("-f,--format", "FORMAT", format_names() + " (default text)",
-                  choice_into<Format>(settings.format, format_choices()));
-  arguments.value("-o,--output", "FILE|DIR", "write there instead of to standard output, or beside the pictures",
+  add_choice<Format>(arguments, {{}, "-f,--format", "FORMAT", format_names() + " (default text)", {}}, settings.format,
+                     format_choices());
+  arguments.value("-o,--output", "PATH", "a file, or a folder for formats that write several files",
                   text_into(settings.output));
   arguments.flag("--overwrite", settings.overwrite, "replace files that are already there beside the pictures");
-  arguments.value("--draw", "FILE|DIR", "write the picture with the answer on it: .png, .jpg, .svg, or a folder",
+  arguments.value("--min-score", "X", "leave out things with a lower score, 0…1", real_into(settings.min_score, 0, 1));
+  arguments.flag("--ocr-lines", settings.ocr_lines, "text in reading order, a line each");
+  arguments.flag("--stream", settings.stream, "text as it appears");
+  arguments.value("--draw", "PATH", "write the picture with the answer on it: .png, .jpg, .svg, or a folder",
                   [&](const std::string& value) {
                     settings.draw = value;
                     return check_draw_path(value);
@@ -116,67 +134,90 @@ void add_output_options(Arguments& arguments, RunSettings& settings) {
   arguments.flag("--timings", settings.timings, "say how long each stage took");
 }
 
-void add_input_options(Arguments& arguments, InputNames& inputs) {
-  arguments.positionals("IMAGE", "-i,--image", "the same as IMAGE", inputs.names);
-  arguments.flag("-r,--recursive", inputs.recursive, "look into the folders of folders, too");
-  arguments.value("--files-from", "LIST", "a file with a name a line; - for standard input", text_into(inputs.list));
-}
-
 void add_generation_options(Arguments& arguments, GenerationOptions& generation) {
   arguments.group("Generation (default: the checkpoint's own settings)");
   arguments.value("--beams", "N", "1…16; 1 is greedy and fastest", integer_into(generation.num_beams, 1, kMostBeams));
   arguments.value("--max-new-tokens", "N", "longest answer (default 1024)",
                   integer_into(generation.max_new_tokens, 1, kMostNewTokens));
+  arguments.value("--min-new-tokens", "N", "shortest answer",
+                  integer_into(generation.min_new_tokens, 0, kMostNewTokens));
   arguments.value("--no-repeat-ngram", "N", "no N tokens twice; 0: off",
                   integer_into(generation.no_repeat_ngram, 0, kMostNgram));
+  arguments.value("--repetition-penalty", "X", "above 1 makes tokens that came already less likely",
+                  real_into(generation.repetition_penalty, kSmallestPositive, kMostPenalty));
   arguments.value("--length-penalty", "X", "above 0 favours long answers",
-                  [&](const std::string& value) { return parse_length_penalty(value, generation.length_penalty); });
-  arguments.value("--early-stopping", "WHEN", "true, false or never",
-                  choice_into<std::optional<EarlyStopping>>(
-                      generation.early_stopping,
-                      {{"true", EarlyStopping::yes}, {"false", EarlyStopping::no}, {"never", EarlyStopping::never}}));
+                  real_into(generation.length_penalty, -kMostLengthPenalty, kMostLengthPenalty));
+  add_choice<std::optional<EarlyStopping>>(
+      arguments, {{}, "--early-stopping", "WHEN", "true, false or never", {}}, generation.early_stopping,
+      {{"true", EarlyStopping::yes}, {"false", EarlyStopping::no}, {"never", EarlyStopping::never}});
+  arguments.flag("--well-formed", generation.well_formed, "only complete, ordered boxes and outlines");
+}
+
+/// An option of sampling, which it turns on.
+Arguments::Accept sampling(GenerationOptions& generation, Arguments::Accept accept) {
+  return [&generation, accept = std::move(accept)](const std::string& value) {
+    generation.sample = true;
+    return accept(value);
+  };
+}
+
+void add_sampling_options(Arguments& arguments, GenerationOptions& generation) {
+  arguments.group("Sampling (off; any of these turns it on, with one beam)");
+  arguments.flag("--sample", generation.sample, "draw each token by its probability");
+  arguments.value("--temperature", "X", "below 1: safer, above 1: wilder (default 1)",
+                  sampling(generation, real_into(generation.temperature, kSmallestPositive, kMostTemperature)));
+  arguments.value("--top-k", "N", "only the N most likely tokens (default 50; 0: off)",
+                  sampling(generation, integer_into(generation.top_k, 0, kMostTopK)));
+  arguments.value("--top-p", "X", "only tokens that make up this much probability (default 1: off)",
+                  sampling(generation, real_into(generation.top_p, kSmallestPositive, 1)));
+  arguments.value("-s,--seed", "N", "the same seed draws the same answer (default 0)",
+                  sampling(generation, integer_into(generation.seed, 0, INT64_MAX)));
 }
 
 void add_model_options(Arguments& arguments, RunSettings& settings) {
   arguments.group("Model");
   add_model_option(arguments, settings.model);
+  add_adapter_option(arguments, settings.adapters);
   add_threads_option(arguments, settings.threads);
   add_precision_option(arguments, settings.precision);
+  arguments.value("--batch", "N", "pictures that are answered together (default 1)",
+                  integer_into(settings.batch, 1, kMostBatch));
+  arguments.value("--deadline", "SECONDS", "give up on an answer after that long",
+                  [&settings](const std::string& value) -> Status {
+                    FL_ASSIGN(const float seconds, parse_real(value, kSmallestPositive, kLongestDeadline));
+                    settings.answer.deadline_ms = 1000.0 * static_cast<double>(seconds);
+                    return {};
+                  });
   arguments.value("--device", "NAME", "cpu, the only one", [](const std::string& value) {
     if (value == "cpu") return Status();
     return Status(Error{ErrorCode::unsupported, "no supported GPU (\"" + value + "\"); built for CPUs", {}});
   });
   arguments.flag("--check-weights", settings.check_weights, "refuse weights with NaN or infinity");
-  add_compat_option(arguments, settings.compat);
+  add_compat_option(arguments, settings.answer.compat);
 }
 
-/// A job for each task and region, in the order asked; prompts last.
-std::vector<Job> make_jobs(const Question& question) {
-  std::vector<Job> jobs;
-  for (const Task task : question.tasks) {
-    const TaskInput input = task_info(task).input;
-    if (input == TaskInput::region && !question.regions.empty()) {
-      for (const Box& region : question.regions) jobs.push_back({.task = task, .region = region});
-    } else {
-      jobs.push_back({.task = task, .text = input == TaskInput::none ? std::string() : question.text});
-    }
-  }
-  for (const std::string& prompt : question.prompts) jobs.push_back({.prompt = prompt});
-  if (jobs.empty()) jobs.push_back({.task = Task::caption});
-  return jobs;
+void declare(Arguments& arguments, RunSettings& settings, Question& question) {
+  add_task_options(arguments, question, settings.answer);
+  add_input_options(arguments, settings);
+  add_output_options(arguments, settings);
+  add_model_options(arguments, settings);
+  add_generation_options(arguments, settings.answer.generation);
+  add_sampling_options(arguments, settings.answer.generation);
 }
 
-/// Inputs that nobody takes, and tasks that miss theirs.
-Status check_jobs(const std::vector<Job>& jobs, const Question& question, Compat compat) {
-  bool text_used = question.text.empty(), region_used = question.regions.empty();
-  for (const Job& job : jobs) {
-    text_used = text_used || !job.text.empty();
-    region_used = region_used || job.region.has_value();
-    if (job.task && !job.region) FL_TRY(build_prompt(*job.task, job.text, compat));
+/// Options that do not go together.
+Status check(const RunSettings& settings) {
+  if (settings.inputs.names.empty() && settings.inputs.list.empty()) {
+    return Error{ErrorCode::argument, "no picture given; try `florence2 photo.jpg`, or --help", {}};
   }
-  const std::string asked = jobs[0].task ? "task " + std::string(jobs[0].task_token()) : "--prompt";
-  if (!text_used) return Error{ErrorCode::argument, asked + " takes no text", "--text"};
-  if (!region_used) return Error{ErrorCode::argument, asked + " takes no region", "--region"};
+  const FormatInfo& format = format_info(settings.format);
+  if (format.place == FormatPlace::folder && settings.output.empty()) {
+    const std::string name(format.name);
+    return Error{ErrorCode::argument, name + " writes several files: name a folder with -o DIR", "--format"};
+  }
+  if (settings.stream && settings.format != Format::text) {
+    return Error{ErrorCode::argument, "goes with --format text", "--stream"};
+  }
   return {};
 }
 
@@ -185,29 +226,22 @@ Status check_jobs(const std::vector<Job>& jobs, const Question& question, Compat
 Result<std::optional<RunSettings>> parse_run_settings(int argc, char** argv) {
   RunSettings settings;
   Question question;
-  Arguments arguments(kHeading + task_list());
-  add_task_options(arguments, question);
-  arguments.group("Pictures");
-  add_input_options(arguments, settings.inputs);
-  add_picture_options(arguments, settings.picture);
-  add_output_options(arguments, settings);
-  add_model_options(arguments, settings);
-  add_generation_options(arguments, settings.generation);
+  Arguments arguments("run", kHeading + task_list());
+  declare(arguments, settings, question);
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return std::optional<RunSettings>();
-  FL_TRY(threads_from_environment(settings.threads));
-  settings.jobs = make_jobs(question);
-  FL_TRY(check_jobs(settings.jobs, question, settings.compat));
-  if (settings.inputs.names.empty() && settings.inputs.list.empty()) {
-    return Error{ErrorCode::argument, "no picture given; try `florence2 photo.jpg`, or --help", {}};
-  }
-  const FormatInfo& format = format_info(settings.format);
-  if (format.place == FormatPlace::folder && settings.output.empty()) {
-    return Error{ErrorCode::argument, std::string(format.name) + " writes several files: name a folder with -o DIR",
-                 "--format"};
-  }
-  settings.picture.scale_grey16 = settings.compat == Compat::none;
+  FL_ASSIGN(settings.jobs, make_jobs(question, settings));
+  FL_TRY(check(settings));
+  settings.picture.scale_grey16 = settings.answer.compat == Compat::none;
   return std::optional<RunSettings>(std::move(settings));
+}
+
+HelpPage run_page() {
+  RunSettings settings;
+  Question question;
+  Arguments arguments("run", kHeading + task_list());
+  declare(arguments, settings, question);
+  return arguments.page();
 }
 
 }  // namespace florence2

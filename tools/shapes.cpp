@@ -37,7 +37,7 @@ std::string_view shape_name(const Item& item) {
 std::string class_name(const Job& job, const Item& item) {
   if (std::holds_alternative<Quad>(item.shape)) return "text";
   if (!item.label.empty()) return item.label;
-  const bool asked = job.task && task_info(*job.task).input == TaskInput::text && !job.text.empty();
+  const bool asked = job.input() == TaskInput::text && !job.text.empty();
   return asked ? job.text : "object";
 }
 

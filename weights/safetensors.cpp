@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <map>
 #include <tuple>
 #include <utility>
 
@@ -162,20 +163,24 @@ class Entry {
   std::int64_t bits_ = 0;
 };
 
-Status check_metadata(const json::Value& metadata) {
+using Metadata = std::map<std::string, std::string>;
+
+Result<Metadata> read_metadata(const json::Value& metadata) {
   if (metadata.object() == nullptr) {
     return damaged("__metadata__ is " + std::string(metadata.kind()) + ", expected an object");
   }
+  Metadata entries;
   for (const auto& [name, value] : *metadata.object()) {
     if (value.string() == nullptr) {
       return damaged("__metadata__: \"" + name + "\" is " + std::string(value.kind()) + ", expected a string");
     }
+    entries.emplace(name, *value.string());
   }
-  return {};
+  return entries;
 }
 
 /// The header's tensors in file order; offsets count from the start of the data.
-Result<std::vector<TensorInfo>> parse_header(std::string_view header) {
+Result<std::vector<TensorInfo>> parse_header(std::string_view header, Metadata& metadata) {
   FL_TRY(check_ends(header));
   auto parsed = json::parse(header);
   if (!parsed) return damaged("header JSON: " + parsed.error().message);
@@ -188,7 +193,7 @@ Result<std::vector<TensorInfo>> parse_header(std::string_view header) {
   tensors.reserve(count);
   for (const auto& [name, value] : members) {
     if (name == "__metadata__") {
-      FL_TRY(check_metadata(value));
+      FL_ASSIGN(metadata, read_metadata(value));
     } else {
       FL_ASSIGN(TensorInfo info, Entry(name, value).read());
       tensors.push_back(std::move(info));
@@ -227,13 +232,14 @@ Result<TensorFile> open_safetensors(const std::string& path) {
   FL_ASSIGN(const std::string header, read_header(file));
   const std::int64_t data_begin = kPrefixBytes + static_cast<std::int64_t>(header.size());
 
-  auto tensors = parse_header(header);
+  Metadata metadata;
+  auto tensors = parse_header(header, metadata);
   if (!tensors) return Error{tensors.error().code, std::move(tensors.error().message), path};
   if (Status covered = check_coverage(*tensors, data_begin, file.size()); !covered) {
     return Error{covered.error().code, covered.error().message, path};
   }
   for (TensorInfo& info : *tensors) info.offset += data_begin;
-  return TensorFile{std::move(file), std::move(*tensors)};
+  return TensorFile{std::move(file), std::move(*tensors), std::move(metadata)};
 }
 
 }  // namespace florence2

@@ -3,11 +3,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/buffer.hpp"
+#include "core/dtype.hpp"
 #include "core/file.hpp"
 
 namespace florence2 {
@@ -22,10 +27,16 @@ struct TensorInfo {
   std::shared_ptr<const Buffer<std::byte>> values = nullptr;
 };
 
+/// The element type that we compute with of safetensors' name; nothing for others.
+std::optional<DType> dtype_named(std::string_view name);
+/// "[2, 3]".
+std::string shape_text(std::span<const std::int64_t> shape);
+
 /// Nothing is mapped, so a file that shrinks meanwhile is a read error, never a signal.
 struct TensorFile {
   File file;
   std::vector<TensorInfo> tensors;
+  std::map<std::string, std::string> metadata = {};  // what the writer wrote about the file
 };
 
 }  // namespace florence2

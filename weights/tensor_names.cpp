@@ -1,9 +1,7 @@
-// Microsoft's tensor names, from Hugging Face's (specification, section 6.2).
-#include <string>
-#include <string_view>
-#include <utility>
+#include "weights/tensor_names.hpp"
 
-#include "weights/weight_reader.hpp"
+#include <initializer_list>
+#include <utility>
 
 namespace florence2 {
 namespace {

@@ -81,6 +81,7 @@ void TensorSource::add(TensorFile file) {
   file_of_.insert(file_of_.end(), file.tensors.size(), files_.size());
   std::move(file.tensors.begin(), file.tensors.end(), std::back_inserter(tensors_));
   files_.push_back(std::move(file.file));
+  metadata_.merge(file.metadata);
 }
 
 Status TensorSource::finish() {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +26,8 @@ class TensorSource {
   const std::string& path() const { return path_; }  ///< the weights, or the index of the shards
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   const TensorInfo* find(std::string_view name) const;
+  /// What the writer of a single file wrote about it.
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
   // `info` is one of tensors().
   const std::string& path_of(const TensorInfo& info) const { return files_[file_of_[index_of(info)]].path(); }
@@ -42,6 +45,7 @@ class TensorSource {
 
   std::string path_;
   std::vector<File> files_;
+  std::map<std::string, std::string> metadata_;
   std::vector<TensorInfo> tensors_;
   std::vector<std::size_t> file_of_;                                 // by index in tensors_
   std::unordered_map<std::string_view, const TensorInfo*> by_name_;  // keys live in tensors_

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <system_error>
@@ -15,17 +16,9 @@ namespace {
 /// What a thread reads and packs at a time: fits L2 and is large enough for a system call.
 constexpr std::int64_t kChunkBytes = std::int64_t{128} << 10;
 
-std::optional<DType> dtype_named(std::string_view name) {
-  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
-    if (name_of(dtype) == name) return dtype;
-  }
-  return std::nullopt;
-}
-
-std::string shape_text(std::span<const std::int64_t> shape) {
-  std::string text;
-  for (const std::int64_t extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
-  return "[" + text + "]";
+/// Types of weights: floats, and the 8-bit integers of files of our own.
+std::optional<DType> stored_type(std::string_view name) {
+  return name == name_of(DType::s8) ? std::optional(DType::s8) : dtype_named(name);
 }
 
 /// The files of a folder, for people who gave the wrong one.
@@ -60,10 +53,11 @@ Status parallel_pieces(ThreadPool& pool, std::int64_t total, std::int64_t piece,
 /// The type in which rows are read that a matrix of type `packed` shall hold: as stored, or f32 to be converted.
 DType read_dtype(WeightType packed, DType stored) { return packed.dtype == stored ? stored : DType::f32; }
 
-/// Packs a matrix whose rows fill(first, count, dst, thread) provides in `dtype`: the matrix's own, or f32.
+/// Packs a matrix whose rows fill(first, count, dst, thread) provides in `dtype`: the matrix's own, or f32. `scales`
+/// are those of 8-bit rows.
 template <typename Fill>
-Status pack_pieces(ThreadPool& pool, PackedMatrix& packed, DType dtype, std::vector<Buffer<std::byte>>& pieces,
-                   const Fill& fill) {
+Status pack_pieces(ThreadPool& pool, PackedMatrix& packed, DType dtype, const Buffer<float>& scales,
+                   std::vector<Buffer<std::byte>>& pieces, const Fill& fill) {
   const std::int64_t row_bytes = packed.k() * static_cast<std::int64_t>(size_of(dtype));
   const std::int64_t panels = std::max<std::int64_t>(1, kChunkBytes / (row_bytes * packed.nr()));
   const std::int64_t rows = panels * packed.nr();
@@ -71,7 +65,9 @@ Status pack_pieces(ThreadPool& pool, PackedMatrix& packed, DType dtype, std::vec
   return parallel_pieces(pool, packed.n(), rows, [&](std::int64_t first, std::int64_t count, int thread) -> Status {
     std::byte* piece = pieces[static_cast<std::size_t>(thread)].data();
     FL_TRY(fill(first, count, piece, thread));
-    if (dtype == packed.dtype()) {
+    if (dtype == DType::s8) {
+      packed.pack_bytes(first, count, reinterpret_cast<const std::int8_t*>(piece), scales.data() + first);
+    } else if (dtype == packed.dtype()) {
       packed.pack_rows(first, count, piece);
     } else {
       packed.pack_floats(first, count, reinterpret_cast<const float*>(piece));
@@ -86,6 +82,18 @@ bool known_extra(std::string_view name) {
   return name.ends_with("pos_idx_to_embed") || name.ends_with("final_logits_bias") ||
          name.ends_with(".embed_tokens.weight") || name.find("vision_tower.norms.") != name.npos ||
          name.find("vision_tower.head.") != name.npos;
+}
+
+/// The tensor of the file whose name agrees longest with that of a missing one: it shows where another network departs.
+std::string nearest(const TensorSource& source, std::string_view name) {
+  std::size_t longest = 0;
+  std::string_view found;
+  for (const TensorInfo& info : source.tensors()) {
+    const auto difference = std::mismatch(name.begin(), name.end(), info.name.begin(), info.name.end()).first;
+    const auto common = static_cast<std::size_t>(difference - name.begin());
+    if (common > longest) longest = common, found = info.name;
+  }
+  return found.empty() ? std::string() : ", the nearest is \"" + std::string(found) + "\"";
 }
 
 }  // namespace
@@ -107,7 +115,7 @@ WeightReader::WeightReader(TensorSource source, const Options& options)
     : source_(std::move(source)),
       options_(options),
       used_(source_.tensors().size()),
-      dtype_seen_(3),
+      dtype_seen_(4),
       pool_(std::make_unique<ThreadPool>(std::max(options.threads, 1))),
       pieces_(static_cast<std::size_t>(pool_->threads())) {
   for (const char* name :
@@ -116,10 +124,23 @@ WeightReader::WeightReader(TensorSource source, const Options& options)
   }
 }
 
+std::string WeightReader::metadata(std::string_view key) const {
+  const auto entry = source_.metadata().find(std::string(key));
+  return entry == source_.metadata().end() ? std::string() : entry->second;
+}
+
 std::span<const std::int64_t> WeightReader::shape_of(std::string_view hf_name) const {
   const TensorInfo* info = source_.find(file_name(hf_name));
   if (info == nullptr) return {};
   return info->shape;
+}
+
+Result<DType> WeightReader::stored_dtype(std::string_view hf_name) const {
+  const TensorInfo* info = source_.find(file_name(hf_name));
+  if (info == nullptr) return missing(file_name(hf_name));
+  const std::optional<DType> dtype = stored_type(info->dtype);
+  if (!dtype) return damaged(*info, " has dtype " + info->dtype + "; supported: F32, F16, BF16");
+  return *dtype;
 }
 
 Result<Linear> WeightReader::linear(const KernelTable& table, std::string_view name, std::int64_t out, std::int64_t in,
@@ -140,10 +161,11 @@ Result<Linear> WeightReader::linears(const KernelTable& table, std::span<const s
   const DType stored = same ? first_dtype : DType::f32;
   const WeightType packed = packed_type(names[0], stored);
   const DType dtype = read_dtype(packed, stored);
+  FL_ASSIGN(const Buffer<float> scales, scales_of(names, table, stored, out));
 
   Linear linear;
   linear.weight = PackedMatrix(table, packed, out * static_cast<std::int64_t>(parts.size()), in);
-  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, pieces_,
+  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, scales, pieces_,
                      [&](std::int64_t row, std::int64_t count, std::byte* dst, int) -> Status {
                        while (count > 0) {  // a piece may reach over the end of a part
                          const std::int64_t part_row = row % out;
@@ -172,7 +194,7 @@ Result<Linear> WeightReader::projection(const KernelTable& table, std::int64_t d
   FL_TRY(read(tensor, 0, tensor.elements, dtype, stored.data()));
   Linear linear;
   linear.weight = PackedMatrix(table, packed, d, cv);
-  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, pieces_,
+  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, {}, pieces_,
                      [&](std::int64_t row, std::int64_t count, std::byte* dst, int) -> Status {
                        transpose_values(dtype, dst, cv, stored.data() + row * size, d, cv, count);
                        return {};
@@ -183,9 +205,11 @@ Result<Linear> WeightReader::projection(const KernelTable& table, std::int64_t d
 Result<Linear> WeightReader::patch_linear(const KernelTable& table, std::string_view name, std::int64_t out,
                                           std::int64_t in, int kernel) {
   const std::string names[] = {std::string(name)};
-  FL_ASSIGN(const Stored tensor, expect(names[0] + ".weight", std::array<std::int64_t, 4>{out, in, kernel, kernel}));
   const std::int64_t taps = std::int64_t{kernel} * kernel;
   const std::int64_t row_elements = in * taps;
+  // Our own files hold quantised patches as the linear layer that they are.
+  if (shape_of(names[0] + ".weight").size() == 2) return linears(table, names, out, row_elements, true);
+  FL_ASSIGN(const Stored tensor, expect(names[0] + ".weight", std::array<std::int64_t, 4>{out, in, kernel, kernel}));
   const WeightType packed = packed_type(names[0], tensor.dtype);
   const DType dtype = read_dtype(packed, tensor.dtype);
   const std::int64_t row_bytes = row_elements * static_cast<std::int64_t>(size_of(dtype));
@@ -194,7 +218,7 @@ Result<Linear> WeightReader::patch_linear(const KernelTable& table, std::string_
 
   Linear linear;
   linear.weight = PackedMatrix(table, packed, out, row_elements);
-  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, pieces_,
+  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, {}, pieces_,
                      [&](std::int64_t first, std::int64_t count, std::byte* dst, int thread) -> Status {
                        std::byte* stored = rows[static_cast<std::size_t>(thread)].data();
                        for (std::int64_t row = first; row < first + count; ++row, dst += row_bytes) {
@@ -244,6 +268,7 @@ std::vector<std::string> WeightReader::unused() const {
 
 std::string WeightReader::storage() const {
   std::string_view storage;
+  if (dtype_seen_[static_cast<std::size_t>(DType::s8)]) return std::string(name_of(DType::s8));
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
     if (!dtype_seen_[static_cast<std::size_t>(dtype)]) continue;
     if (!storage.empty()) return "mixed";
@@ -252,12 +277,49 @@ std::string WeightReader::storage() const {
   return std::string(storage);
 }
 
+bool WeightReader::is_adapted(std::string_view hf_name) const {
+  return std::any_of(adapters_.begin(), adapters_.end(), [&](const Adapter& one) { return one.touches(hf_name); });
+}
+
+Status WeightReader::check_adapters_used() const {
+  for (const Adapter& adapter : adapters_) FL_TRY(adapter.check_all_used());
+  return {};
+}
+
 std::string WeightReader::file_name(std::string_view hf_name) const {
+  if (const auto tie = ties_.find(hf_name); tie != ties_.end()) hf_name = tie->second;
   return ms_layout_ ? ms_name(hf_name) : std::string(hf_name);
 }
 
 WeightType WeightReader::packed_type(std::string_view hf_name, DType stored) const {
+  if (stored == DType::s8) return stored;
   return options_.choose_type ? options_.choose_type(hf_name, stored) : stored;
+}
+
+Result<Buffer<float>> WeightReader::scales_of(std::span<const std::string> names, const KernelTable& table,
+                                              DType stored, std::int64_t out) {
+  if (stored != DType::s8) return Buffer<float>();
+  const std::string needed = std::to_string(table.quad_limit);
+  if (table.quad_limit > 0 && metadata(kQuadLimitKey) != needed) {
+    return Error{ErrorCode::model,
+                 "8-bit weights for another kind of CPU: their " + std::string(kQuadLimitKey) + " is not " + needed,
+                 source_.path()};
+  }
+  Buffer<float> scales(out * static_cast<std::int64_t>(names.size()));
+  float* dst = scales.data();
+  for (const std::string& name : names) {
+    FL_ASSIGN(const Stored scale, expect(name + kScaleSuffix, std::array{out}));
+    FL_TRY(read_floats(scale, dst));
+    dst += out;
+  }
+  return scales;
+}
+
+Error WeightReader::missing(const std::string& name) const {
+  return {ErrorCode::model,
+          "tensor \"" + name + "\" is missing (the file holds " + std::to_string(used_.size()) + " others" +
+              nearest(source_, name) + "); is this Florence-2?",
+          source_.path()};
 }
 
 Error WeightReader::damaged(const TensorInfo& info, const std::string& what) const {
@@ -267,13 +329,8 @@ Error WeightReader::damaged(const TensorInfo& info, const std::string& what) con
 Result<WeightReader::Stored> WeightReader::expect(std::string_view hf_name, std::span<const std::int64_t> shape) {
   const std::string name = file_name(hf_name);
   const TensorInfo* info = source_.find(name);
-  if (info == nullptr) {
-    return Error{ErrorCode::model,
-                 "tensor \"" + name + "\" is missing (the file holds " + std::to_string(used_.size()) +
-                     " others); is this Florence-2?",
-                 source_.path()};
-  }
-  const std::optional<DType> dtype = dtype_named(info->dtype);
+  if (info == nullptr) return missing(name);
+  const std::optional<DType> dtype = stored_type(info->dtype);
   if (!dtype) return damaged(*info, " has dtype " + info->dtype + "; supported: F32, F16, BF16");
   if (!std::ranges::equal(info->shape, shape)) {
     return damaged(*info, " is " + shape_text(info->shape) + ", config.json implies " + shape_text(shape));
@@ -283,13 +340,41 @@ Result<WeightReader::Stored> WeightReader::expect(std::string_view hf_name, std:
   if (!used_[index]) parameters_ += elements;
   used_[index] = true;
   dtype_seen_[static_cast<std::size_t>(*dtype)] = true;
-  return Stored{info, *dtype, elements};
+  return adapt(hf_name, {info, *dtype, elements});
+}
+
+Result<WeightReader::Stored> WeightReader::adapt(std::string_view hf_name, const Stored& stored) {
+  if (!is_adapted(hf_name)) return stored;
+  if (stored.dtype == DType::s8) {
+    return damaged(*stored.info,
+                   " is quantised, which no adapter can be merged into; use the checkpoint it was made from");
+  }
+  // The one tensor that the two layouts hold transposed; adapters have it as a layer, outputs first.
+  std::vector<std::int64_t> shape = stored.info->shape;
+  const bool is_transposed = ms_layout_ && stored.info->name == "image_projection";
+  if (is_transposed) std::swap(shape[0], shape[1]);
+  Buffer<float> values(stored.elements);
+  FL_TRY(read_floats(stored, values.data()));
+  std::vector<LowRank> changes;
+  for (Adapter& adapter : adapters_) {
+    FL_ASSIGN(auto whole, adapter.replacement(hf_name, stored.info->shape));
+    if (whole) values = std::move(*whole);
+    FL_ASSIGN(auto change, adapter.change(hf_name, shape));
+    if (change) changes.push_back(is_transposed ? transposed(*change) : std::move(*change));
+  }
+  merge(changes, values.data(), *pool_);
+  return Stored{stored.info, DType::f32, stored.elements, std::make_shared<const Buffer<float>>(std::move(values))};
 }
 
 Status WeightReader::read(const Stored& tensor, std::int64_t first, std::int64_t count, DType dtype,
                           std::byte* dst) const {
+  if (tensor.merged != nullptr) {
+    std::memcpy(dst, tensor.merged->data() + first, static_cast<std::size_t>(count) * sizeof(float));
+    return {};
+  }
   const auto stored_size = static_cast<std::int64_t>(size_of(tensor.dtype));
   const bool widen = dtype != tensor.dtype;
+  if (widen && tensor.dtype == DType::s8) return damaged(*tensor.info, " has dtype I8, expected F32, F16 or BF16");
   // A value to be widened is read into the second half of the memory that it will fill.
   std::byte* stored = widen ? dst + count * stored_size : dst;
   FL_TRY(source_.read(*tensor.info, first * stored_size, {stored, static_cast<std::size_t>(count * stored_size)}));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -16,12 +17,17 @@
 #include "kernels/convolution.hpp"
 #include "kernels/matmul.hpp"
 #include "kernels/thread_pool.hpp"
+#include "weights/adapter.hpp"
+#include "weights/tensor_names.hpp"
 #include "weights/tensor_source.hpp"
 
 namespace florence2 {
 
-/// Microsoft's name of a tensor with Hugging Face's name `hf_name` (specification, section 6.2).
-std::string ms_name(std::string_view hf_name);
+/// In files of our own, an I8 tensor "<name>.weight" has its channels' scales in "<name>" + kScaleSuffix, and the
+/// metadata say which quad_limit (kernels/table.hpp) its values keep.
+inline constexpr const char* kScaleSuffix = ".weight_scale";
+inline constexpr std::string_view kQuadLimitKey = "florence2.quad_limit";
+inline constexpr std::string_view kPrecisionKey = "florence2.precision";
 
 class WeightReader {
  public:
@@ -37,7 +43,17 @@ class WeightReader {
   /// TensorSource::open.
   static Result<WeightReader> open(const std::string& directory, const Options& options);
 
+  /// Merges the adapter into what is read from now on; several follow one another. Merged tensors are f32.
+  void add(Adapter adapter) { adapters_.push_back(std::move(adapter)); }
+  bool is_adapted(std::string_view hf_name) const;
+  /// From now on the tensor `hf_name`, which the file lacks, is its tensor `stored`; adapters tell the two apart.
+  void tie(std::string_view hf_name, std::string_view stored) { ties_.emplace(hf_name, stored); }
+  /// Error model when an adapter holds something that nothing asked for.
+  Status check_adapters_used() const;
+
   const std::string& path() const { return source_.path(); }  ///< the weights, or the index of the shards
+  /// What the writer of the file wrote under `key`, or nothing.
+  std::string metadata(std::string_view key) const;
   bool ms_layout() const { return ms_layout_; }
   /// Shape of a tensor, or empty when the file lacks it. `hf_name` as in all calls.
   std::span<const std::int64_t> shape_of(std::string_view hf_name) const;
@@ -58,6 +74,8 @@ class WeightReader {
   /// "<name>.weight" [c, 1, 3, 3] as [9][c], and its bias.
   Result<Depthwise> depthwise(std::string_view name, std::int64_t c);
   Result<Norm> norm(std::string_view name, std::int64_t n);
+  /// The type in which a tensor is stored; error as for one that is missing.
+  Result<DType> stored_dtype(std::string_view hf_name) const;
   /// Any tensor widened to f32, row-major.
   Result<Buffer<float>> tensor(std::string_view hf_name, std::initializer_list<std::int64_t> shape);
 
@@ -74,22 +92,31 @@ class WeightReader {
     const TensorInfo* info;
     DType dtype;
     std::int64_t elements;
+    std::shared_ptr<const Buffer<float>> merged = nullptr;  // with the adapters' changes, in place of the file's
   };
 
   WeightReader(TensorSource source, const Options& options);
   std::string file_name(std::string_view hf_name) const;
   WeightType packed_type(std::string_view hf_name, DType stored) const;
+  Error missing(const std::string& name) const;
   Error damaged(const TensorInfo& info, const std::string& what) const;
   /// The tensor, marked used; errors name it, what was found and what was expected.
   Result<Stored> expect(std::string_view hf_name, std::span<const std::int64_t> shape);
+  /// The tensor with what the adapters make of it.
+  Result<Stored> adapt(std::string_view hf_name, const Stored& stored);
   /// Elements [first, first + count) into dst as `dtype`, which is the stored one or f32.
   Status read(const Stored& tensor, std::int64_t first, std::int64_t count, DType dtype, std::byte* dst) const;
   /// The whole tensor widened to dst.
   Status read_floats(const Stored& tensor, float* dst) const;
+  /// The scales of 8-bit layers one after the other; empty for others. Error model when `table` cannot use them.
+  Result<Buffer<float>> scales_of(std::span<const std::string> names, const KernelTable& table, DType stored,
+                                  std::int64_t out);
   /// "<name>.bias" of several layers one after the other.
   Result<Buffer<float>> biases(std::span<const std::string> names, std::int64_t out);
 
   TensorSource source_;
+  std::vector<Adapter> adapters_;
+  std::map<std::string, std::string, std::less<>> ties_;
   Options options_;
   bool ms_layout_ = false;
   std::int64_t parameters_ = 0;

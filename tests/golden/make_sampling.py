@@ -90,6 +90,8 @@ def make_case(rng):
         "sample": rng.random() < 0.7, "temperature": rng.choice([1.0, 0.5, 1.7]), "top_k": rng.choice([0, 3, 8, 50]),
         "top_p": rng.choice([1.0, 0.9, 0.6, 0.2]), "seed": rng.randrange(1 << 40),
     }
+    if rng.random() < 0.4:
+        rules |= {"min_new_tokens": 0, "no_repeat_ngram": 0, "repetition_penalty": 1.0}
     size = rng.choice([6, 12, 24])
     logits = [[round(rng.gauss(0, 2.5), 2) for _ in range(size)] for _ in range(rules["max_new_tokens"])]
     return run(rules, logits)

@@ -1,0 +1,227 @@
+"""Models, runners and encoded pictures."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence, Union
+
+import numpy
+
+from . import _native as native
+from ._options import NativeOptions, Options
+from ._result import Result, read_result
+from ._tasks import CustomTask, describe_task, native_task, task_number
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from typing_extensions import Unpack
+
+    Picture = Union[str, os.PathLike[str], "numpy.ndarray[Any, Any]", Image.Image]
+
+
+def version() -> str:
+    return native.lib.fl2_version().decode()
+
+
+def build_description() -> str:
+    """Commit, compiler and instruction sets."""
+    return native.lib.fl2_build_description().decode()
+
+
+class Model:
+    """A checkpoint: a folder in Microsoft's or Hugging Face's layout. Threads may share it."""
+
+    def __init__(
+        self,
+        directory: Union[str, os.PathLike[str]],
+        *,
+        precision: str = "auto",
+        threads: int = 0,
+        isa: str = "",
+        check_weights: bool = False,
+    ) -> None:
+        options = native.ModelOptions()
+        options.precision = precision.encode()
+        options.threads = threads
+        options.isa = isa.encode()
+        options.check_weights = int(check_weights)
+        self._handle = native.Handle("fl2_model_free", "fl2_model_load", os.fsencode(directory), ctypes.byref(options))
+
+    @property
+    def info(self) -> Dict[str, Any]:
+        """What the checkpoint holds (ModelInfo in model/florence2.hpp), with its warnings."""
+        raw = native.ModelInfo()
+        native.call("fl2_model_describe", self._handle.pointer, ctypes.byref(raw))
+        values = {name: getattr(raw, name) for name, *_ in raw._fields_ if name not in ("size", "warning_count")}
+        info = {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
+        info["tied_head"] = bool(info["tied_head"])
+        warning = native.lib.fl2_model_warning
+        info["warnings"] = [warning(self._handle.pointer, i).decode() for i in range(raw.warning_count)]
+        return info
+
+    def runner(self, threads: int = 0) -> Runner:
+        """A runner on this model; 0 threads: all physical cores that this process may use."""
+        return Runner(self, threads)
+
+
+class EncodedImage:
+    """The vision tower's answer to one picture: ask it any number of times, by any runner of the same model."""
+
+    def __init__(self, handle: native.Handle) -> None:
+        self._handle = handle
+
+    @classmethod
+    def load(cls, path: Union[str, os.PathLike[str]]) -> EncodedImage:
+        return cls(native.Handle("fl2_image_free", "fl2_image_load", os.fsencode(path)))
+
+    def save(self, path: Union[str, os.PathLike[str]]) -> None:
+        native.call("fl2_image_save", self._handle.pointer, os.fsencode(path))
+
+    @property
+    def width(self) -> int:
+        return native.lib.fl2_image_width(self._handle.pointer)
+
+    @property
+    def height(self) -> int:
+        return native.lib.fl2_image_height(self._handle.pointer)
+
+    @property
+    def features(self) -> "numpy.ndarray[Any, Any]":
+        """A copy, float32 [tokens, dim]."""
+        pointer = self._handle.pointer
+        shape = (native.lib.fl2_image_tokens(pointer), native.lib.fl2_image_dim(pointer))
+        return numpy.ctypeslib.as_array(native.lib.fl2_image_features(pointer), shape).copy()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, EncodedImage):
+            return NotImplemented
+        return bool(native.lib.fl2_image_equal(self._handle.pointer, other._handle.pointer))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _rgb(picture: Any) -> "numpy.ndarray[Any, Any]":
+    """uint8 [height, width, 3] of an array or a Pillow image."""
+    if hasattr(picture, "convert"):
+        picture = picture.convert("RGB")
+    array = numpy.asarray(picture)
+    if array.dtype != numpy.uint8:
+        raise TypeError(f"picture has dtype {array.dtype}, expected uint8")
+    if array.ndim == 2:
+        array = numpy.repeat(array[:, :, None], 3, axis=2)
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise ValueError(f"picture has shape {list(array.shape)}, expected [height, width, 3] or [height, width]")
+    return numpy.ascontiguousarray(array)
+
+
+class Runner:
+    """Encodes pictures and answers questions. Threads that share one wait for each other; give each its own instead."""
+
+    def __init__(self, model: Model, threads: int = 0) -> None:
+        self._handle = native.Handle("fl2_runner_free", "fl2_runner_create", model._handle.pointer, threads)
+        self._lock = threading.Lock()
+
+    def encode(self, picture: Picture) -> EncodedImage:
+        """A path, a uint8 array [height, width, 3] or [height, width], or a Pillow image."""
+        if isinstance(picture, (str, os.PathLike)):
+            opened = native.Handle("fl2_picture_free", "fl2_picture_open", os.fsencode(picture), None)
+            return self._encode("fl2_encode_picture", opened.pointer)
+        rgb = _rgb(picture)
+        pixels = native.Pixels()
+        pixels.rgb = rgb.ctypes.data
+        pixels.height, pixels.width, _ = rgb.shape
+        pixels.row_bytes = rgb.strides[0]
+        return self._encode("fl2_encode", ctypes.byref(pixels))
+
+    def _encode(self, function: str, source: object) -> EncodedImage:
+        with self._lock:
+            return EncodedImage(native.Handle("fl2_image_free", function, self._handle.pointer, source))
+
+    def run(
+        self, image: Union[EncodedImage, Picture], task: Union[str, CustomTask], **options: Unpack[Options]
+    ) -> Result:
+        """The answer to a task: "<OD>", "OD" or "od", or one of your own."""
+        if isinstance(task, CustomTask):
+            return self._run("fl2_run_custom", image, ctypes.byref(native_task(task)), task.token, options)
+        number = task_number(task)
+        return self._run("fl2_run", image, number, describe_task(number).token, options)
+
+    def run_prompt(self, image: Union[EncodedImage, Picture], prompt: str, **options: Unpack[Options]) -> Result:
+        """Sends `prompt` as it is; the option prompt_answer says how to read the answer."""
+        return self._run("fl2_run_prompt", image, prompt.encode(), prompt, options)
+
+    def _run(self, function: str, image: Any, question: object, task: str, options: Options) -> Result:
+        image = self._encoded(image)
+        native_options = NativeOptions(options)
+
+        def ask() -> Result:
+            answered = native.Handle(
+                "fl2_result_free",
+                function,
+                self._handle.pointer,
+                image._handle.pointer,
+                question,
+                native_options.reference(),
+            )
+            return read_result(answered.pointer, task, native_options.compat)
+
+        return self._locked(ask, [native_options])
+
+    def run_batch(self, requests: Sequence[tuple[EncodedImage, str, Options]]) -> List[Union[Result, Exception]]:
+        """One answer, or what went wrong, for each (image, task, options); decoded together, each as if alone."""
+        numbers = [task_number(task) for _, task, _ in requests]
+        all_options = [NativeOptions(options) for _, _, options in requests]
+        raw = (native.Request * len(requests))()
+        for entry, (image, _, _), number, options in zip(raw, requests, numbers, all_options):
+            entry.size = ctypes.sizeof(native.Request)
+            entry.image = image._handle.pointer.value
+            entry.task = number
+            entry.options = ctypes.pointer(options.struct)
+
+        def ask() -> List[Union[Result, Exception]]:
+            batch = native.Handle("fl2_batch_free", "fl2_run_batch", self._handle.pointer, raw, len(requests))
+            return [
+                self._batch_answer(batch.pointer, i, describe_task(number).token, options.compat)
+                for i, (number, options) in enumerate(zip(numbers, all_options))
+            ]
+
+        return self._locked(ask, all_options)
+
+    @staticmethod
+    def _batch_answer(batch: object, index: int, task: str, compat: str) -> Union[Result, Exception]:
+        status = native.lib.fl2_batch_status(batch, index)
+        if status != 0:
+            return native.error_of(status, native.lib.fl2_batch_error(batch, index))
+        return read_result(native.lib.fl2_batch_result(batch, index), task, compat)
+
+    def ask(self, image: Union[EncodedImage, Picture], *names: str, **options: Unpack[Options]) -> Dict[str, Any]:
+        """{"<OD>": {"bboxes": …, "labels": …}, "<CAPTION>": "…"}: several tasks about one picture, encoded once."""
+        image = self._encoded(image)
+        answers: Dict[str, Any] = {}
+        for result in self.run_batch([(image, name, options) for name in names]):
+            if isinstance(result, Exception):
+                raise result
+            answers.update(result.to_dict())
+        return answers
+
+    def _encoded(self, image: Any) -> EncodedImage:
+        return image if isinstance(image, EncodedImage) else self.encode(image)
+
+    def _locked(self, ask: Callable[[], Any], options: Sequence[NativeOptions]) -> Any:
+        """Runs `ask` alone; an exception of a callback comes out as itself."""
+        try:
+            with self._lock:
+                answered = ask()
+        except native.Cancelled:
+            self._raise_callback_failure(options)
+            raise
+        self._raise_callback_failure(options)
+        return answered
+
+    @staticmethod
+    def _raise_callback_failure(options: Sequence[NativeOptions]) -> None:
+        for each in options:
+            if each.failure.exception is not None:
+                raise each.failure.exception

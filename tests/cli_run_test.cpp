@@ -1,0 +1,248 @@
+// `florence2 run`: many inputs, many outputs, options of answers. Everything runs on the demo checkpoint.
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <filesystem>
+
+#include "model/florence2.hpp"
+#include "tests/program.hpp"
+#include "tests/support.hpp"
+#include "tests/temp_folder.hpp"
+
+namespace florence2 {
+namespace {
+
+namespace fs = std::filesystem;
+
+using test::Child;
+using test::florence2;
+using test::TempFolder;
+using test::Words;
+using namespace test::program;
+
+/// The images of JSON lines.
+Words images_of(const std::string& lines) {
+  Words images;
+  for (const std::string& line : lines_of(lines)) images.push_back(test::text_of(test::at(parsed(line), "image")));
+  return images;
+}
+
+/// JSON lines without what differs from run to run.
+Words answers_of(const std::string& lines) {
+  Words answers;
+  for (const std::string& line : lines_of(lines)) answers.push_back(line.substr(0, line.find(",\"timings_ms\"")));
+  return answers;
+}
+
+/// A folder with pictures at two depths, a hidden one, and a file that is none.
+struct Tree {
+  TempFolder folder;
+  Tree() {
+    fs::create_directories(folder.file("in/deeper"));
+    fs::copy(picture(1), folder.file("in/b.png"));
+    fs::copy(picture(2), folder.file("in/deeper/a.PNG"));
+    fs::copy(picture(3), folder.file("in/.hidden.png"));
+    folder.write("in/notes.txt", "no picture");
+  }
+};
+
+TEST_CASE("folders are walked when asked, in the order of their names") {
+  const Tree tree;
+  const std::string in = tree.folder.file("in");
+  const Words quick = {"-q", "-f", "jsonl", "--beams", "1", "--max-new-tokens", "4"};
+  Words flat = quick, deep = quick;
+  flat.push_back(in);
+  deep.insert(deep.end(), {"-r", in});
+  CHECK(images_of(florence2(flat).out) == Words{in + "/b.png"});
+  CHECK(images_of(florence2(deep).out) == Words{in + "/b.png", in + "/deeper/a.PNG"});
+  fs::remove(in + "/b.png");
+  const Child none = florence2(flat);
+  CHECK(none.status == 66);
+  CHECK(none.err == "florence2: error: no images found in " + in + "; -r looks into its folders, too\n");
+}
+
+TEST_CASE("lists of files have lines or NULs, and come from files or standard input") {
+  const TempFolder folder;
+  const Words quick = {"-q", "-f", "jsonl", "--beams", "1", "--max-new-tokens", "4", "--files-from"};
+  Words from_file = quick, from_input = quick, empty = quick;
+  from_file.push_back(folder.write("list", picture(1) + "\r\n\n" + picture(2) + "\n"));
+  from_input.push_back("-");
+  empty.push_back(folder.write("empty", "\n"));
+  CHECK(images_of(florence2(from_file).out) == Words{picture(1), picture(2)});
+  const test::ChildOptions input{.input = picture(2) + '\0' + picture(1)};
+  CHECK(images_of(florence2(from_input, input).out) == Words{picture(2), picture(1)});
+  CHECK(florence2(empty).status == 66);
+  from_input.push_back("-");
+  CHECK(florence2(from_input).err.find("standard input (-) can be read only once") != std::string::npos);
+}
+
+TEST_CASE("answers in batches are those one by one, failures in place") {
+  const TempFolder folder;
+  const std::string broken = folder.write("broken.png", "not a picture");
+  Words one = {"-q", "-f", "jsonl", "-p", "od,caption", picture(1), broken, picture(2), picture(3)};
+  Words batch = one;
+  batch.insert(batch.end(), {"--batch", "3"});
+  const Child alone = florence2(one), together = florence2(batch);
+  CHECK(alone.status == 65);
+  CHECK(together.status == 65);
+  CHECK(answers_of(together.out).size() == 8);
+  CHECK(answers_of(together.out) == answers_of(alone.out));
+}
+
+TEST_CASE("formats of several files take a folder and keep the folders of the pictures") {
+  const Tree tree;
+  const std::string out = tree.folder.file("out");
+  REQUIRE(florence2({"-q", "-r", "-p", "od", "-f", "yolo", "-o", out, tree.folder.file("in")}).status == 0);
+  CHECK(lines_of(contents(out + "/labels/b.txt")).size() == 3);
+  CHECK(!contents(out + "/labels/deeper/a.txt").empty());
+  CHECK(contents(out + "/data.yaml").find("  0: \"sign\"\n") != std::string::npos);
+}
+
+TEST_CASE("side-car files lie beside the pictures and are not replaced unasked") {
+  const Tree tree;
+  const Words arguments = {"-q", "-f", "txt", tree.folder.file("in")};
+  const std::string file = tree.folder.file("in/b.txt");
+  REQUIRE(florence2(arguments).status == 0);
+  const std::string caption = contents(file);
+  CHECK(caption.ends_with(".\n"));
+  tree.folder.write("in/b.txt", "mine");
+  const Child kept = florence2(arguments);
+  CHECK(kept.status == 73);
+  CHECK(kept.err == "florence2: error: " + file + ": exists already; --overwrite replaces it\n");
+  CHECK(contents(file) == "mine");
+  Words replacing = arguments;
+  replacing.push_back("--overwrite");
+  CHECK(florence2(replacing).status == 0);
+  CHECK(contents(file) == caption);
+}
+
+TEST_CASE("annotated pictures, masks and parts") {
+  const TempFolder folder;
+  const Words ask = {"-q", "-p", "od", picture(1), "--draw"};
+  const auto draw = [&](const std::string& name) {
+    Words words = ask;
+    words.push_back(folder.file(name));
+    return florence2(words).status;
+  };
+  REQUIRE(draw("one.jpg") == 0);
+  const auto jpeg = Picture::open(folder.file("one.jpg"));
+  REQUIRE(jpeg);
+  CHECK(jpeg->format == "JPEG");
+  CHECK(jpeg->width == 720);
+  REQUIRE(draw("one.svg") == 0);
+  CHECK(contents(folder.file("one.svg")).find("data-label=\"hexagon\"") != std::string::npos);
+  REQUIRE(draw("drawn") == 0);
+  CHECK(Picture::open(folder.file("drawn/scene-1.png")));
+  REQUIRE(florence2({"-q", "-p", "od", "--masks", folder.file("m"), "--crops", folder.file("c"), picture(1)}).status ==
+          0);
+  const auto map = Picture::open(folder.file("m/scene-1-map.png"));
+  REQUIRE(map);
+  CHECK(map->width == 240);
+  const auto crop = Picture::open(folder.file("c/scene-1-2-hexagon.png"));
+  REQUIRE(crop);
+  CHECK((crop->width == 107 && crop->height == 95));  // 71.4…177.24, 87.12…181.1
+}
+
+TEST_CASE("things with low scores are left out") {
+  const Words ask = {"-q", "-f", "json", "-p", "od", picture(1), "--min-score"};
+  Words some = ask, none = ask;
+  some.push_back("0.001");
+  none.push_back("0.999");
+  const auto items = [](const Child& child) {
+    return test::at(parsed(child.out).array()->at(0), "items").array()->size();
+  };
+  CHECK(items(florence2(some)) == 3);
+  CHECK(items(florence2(none)) == 0);
+}
+
+TEST_CASE("streamed text is the text") {
+  const Child whole = florence2({"-q", "-p", "caption,od", picture(1)});
+  const Child streamed = florence2({"-q", "--stream", "-p", "caption,od", picture(1)});
+  CHECK(streamed.status == 0);
+  CHECK(streamed.out == whole.out);
+}
+
+TEST_CASE("only the given classes are answered, absent ones are named") {
+  const Child child = florence2({"-f", "json", "--classes", "sign, airplane", picture(1)});
+  INFO(child.err);
+  REQUIRE(child.status == 0);
+  const json::Value all = parsed(child.out);
+  const json::Value& answer = all.array()->at(0);
+  CHECK(test::text_of(test::at(answer, "task")) == "<OPEN_VOCABULARY_DETECTION>");
+  bool airplane = false;
+  for (const json::Value& item : *test::at(answer, "items").array()) {
+    const std::string label = test::text_of(test::at(item, "label"));
+    CHECK((label == "sign" || label == "airplane"));
+    airplane = airplane || label == "airplane";
+  }
+  const bool noted = child.err.find("scene-1.png: no airplane\n") != std::string::npos;
+  CHECK(noted == !airplane);
+}
+
+TEST_CASE("an answer that takes too long is a failure of its own") {
+  const Child child = florence2({"-q", "-f", "jsonl", "--deadline", "0.001", picture(1)});
+  CHECK(child.status == 76);
+  CHECK(test::int_of(test::at(test::at(parsed(child.out), "error"), "code")) == 76);
+}
+
+TEST_CASE("90: a signal leaves what was done, written and complete") {
+  const TempFolder folder;
+  const std::string broken = folder.write("broken.png", "not a picture");
+  test::ChildOptions options;
+  options.signal_on_error_output = SIGINT;  // at the message about the broken picture
+  const Words files = {picture(1), broken, picture(2), picture(3), picture(4), picture(5), picture(1), picture(2)};
+  Words arguments = {"-q", "-f", "json", "-p", "od,dense_region_caption", "-o", folder.file("out.json")};
+  arguments.insert(arguments.end(), files.begin(), files.end());
+  const Child child = florence2(arguments, options);
+  INFO(child.err);
+  CHECK(child.status == 130);
+  CHECK(child.err.find("florence2: stopped; ") != std::string::npos);
+  const json::Value answers = parsed(contents(folder.file("out.json")));
+  REQUIRE(answers.array()->size() >= 4);
+  CHECK(answers.array()->size() < 2 * files.size());
+  CHECK(test::text_of(test::at(answers.array()->at(1), "task")) == "<DENSE_REGION_CAPTION>");
+}
+
+TEST_CASE("tasks of one's own come from a file; prompts say how to read their answers") {
+  const TempFolder folder;
+  const std::string file = folder.write("tasks.json",
+                                        R"({"tasks":[{"name":"things","token":"<THINGS>","answer":"boxes",
+          "prompt":"Locate the objects with category name in the image."}]})");
+  const auto boxes = [](const Child& child) {
+    INFO(child.err);
+    REQUIRE(child.status == 0);
+    return json::dump(test::at(parsed(child.out).array()->at(0), "answer"));
+  };
+  const std::string expected = boxes(florence2({"-q", "-f", "json", "-p", "od", picture(1)}));
+  CHECK(boxes(florence2({"-q", "-f", "json", "--tasks", file, "-p", "Things", picture(1)})) == expected);
+  CHECK(boxes(florence2({"-q", "-f", "json", "--answer", "boxes", "--prompt",
+                         "Locate the objects with category name in the image.", picture(1)})) == expected);
+}
+
+TEST_CASE("the environment has a twin of every option, and the command line wins") {
+  const Words ask = {"-q", "--max-new-tokens", "4", picture(1)};
+  const Child json = florence2(ask, {.environment = {"FLORENCE2_FORMAT=jsonl", "FLORENCE2_TASK=od,caption"}});
+  CHECK(lines_of(json.out).size() == 2);
+  Words named = ask;
+  named.insert(named.end(), {"-f", "csv"});
+  CHECK(florence2(named, {.environment = {"FLORENCE2_FORMAT=jsonl"}}).out.starts_with("image,width"));
+  const Child wrong = florence2(ask, {.environment = {"FLORENCE2_BEAMS=many"}});
+  CHECK(wrong.status == 64);
+  CHECK(wrong.err == "florence2: error: FLORENCE2_BEAMS: must be 1…16, found \"many\"\n");
+  CHECK(florence2({picture(1)}, {.environment = {"FLORENCE2_QUIET=1"}}).err.empty());
+}
+
+TEST_CASE("response files and names from other programs") {
+  const TempFolder folder;
+  const std::string file = folder.write("words", "# quickly\n-bs 1 -n 4\n-oj \"" + picture(1) + "\"\n");
+  const Child child = florence2({"-q", "@" + file});
+  INFO(child.err);
+  CHECK(child.status == 0);
+  CHECK(parsed(child.out).array()->size() == 1);
+  CHECK(florence2({"-q", "@" + folder.file("none")}).status == 66);
+  const Child open = florence2({"-q", "@" + folder.write("open", "'a b")});
+  CHECK(open.status == 64);
+  CHECK(open.err.find("a quote has no end in \"a b\"") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace florence2

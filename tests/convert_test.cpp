@@ -1,0 +1,119 @@
+// Converted checkpoints: the same answers as the precision gives on the original, smaller, and honest about what they
+// are.
+#include "model/convert.hpp"
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <string>
+
+#include "kernels/isa.hpp"
+#include "model/florence2.hpp"
+#include "tests/support.hpp"
+#include "tests/temp_folder.hpp"
+
+namespace florence2 {
+namespace {
+
+const std::string kDemo = test::source_dir() + "/weights/demo";
+
+/// Answers of one model about a picture, to be compared bit for bit.
+struct Answers {
+  std::vector<std::vector<std::int32_t>> ids;
+  std::vector<std::vector<float>> log_probs;
+  std::vector<float> features;
+  bool operator==(const Answers&) const = default;
+};
+
+Answers answers_of(const Model& model) {
+  auto runner = Runner::create(model, {.threads = 1});
+  REQUIRE(runner);
+  const auto picture = Picture::open(kDemo + "/images/scene-1.png");
+  REQUIRE(picture);
+  const auto image = runner->encode(picture->view());
+  REQUIRE(image);
+  Answers answers;
+  answers.features.assign(image->features().begin(), image->features().end());
+  for (const Task task : {Task::caption, Task::object_detection}) {
+    const auto result = runner->run(*image, task);
+    REQUIRE(result);
+    answers.ids.push_back(result->token_ids);
+    answers.log_probs.push_back(result->log_probs);
+  }
+  return answers;
+}
+
+bool can_quantize() {
+  for (const KernelTable* table : available_tables()) {
+    if (table->quad_limit > 0) return true;
+  }
+  WARN("no kernels to quantise with on this CPU");
+  return false;
+}
+
+TEST_CASE("a converted model answers as its precision does on the original, bit for bit") {
+  const std::string precision = GENERATE("int8", "bf16", "vision=int8,text=fp32");
+  CAPTURE(precision);
+  if (precision.find("int8") != std::string::npos && !can_quantize()) return;
+  const KernelTable* table = *active_table();
+  if (table->quad_limit == 0) WARN("this CPU quantises more finely by itself than what converted files hold");
+  test::TempFolder folder;
+  const auto report = convert_model(kDemo, folder.path() + "/new", {.precision = precision, .threads = 1});
+  INFO((report ? "" : report.error().text()));
+  REQUIRE(report);
+  CHECK(report->precision == precision);
+  const auto converted = Model::load(folder.path() + "/new");
+  INFO((converted ? "" : converted.error().text()));
+  REQUIRE(converted);
+  CHECK(converted->info().precision == precision);
+  CHECK(converted->info().warnings.empty());
+  const auto original = Model::load(kDemo, {.precision = precision});
+  REQUIRE(original);
+  CHECK(converted->info().parameters >= original->info().parameters);  // the scales are parameters too
+  if (table->quad_limit > 0 || precision == "bf16") CHECK(answers_of(*converted) == answers_of(*original));
+}
+
+TEST_CASE("an int8 file is close to a quarter of its f32 weights") {
+  if (!can_quantize()) return;
+  test::TempFolder folder;
+  const auto report = convert_model(kDemo, folder.path(), {.precision = "auto", .threads = 1});
+  REQUIRE(report);
+  CHECK(report->precision == "int8");
+  const auto size = std::filesystem::file_size(folder.path() + "/model.safetensors");
+  CHECK(static_cast<std::int64_t>(size) >= report->bytes);
+  CHECK(std::filesystem::exists(folder.path() + "/tokenizer.json"));
+}
+
+TEST_CASE("what was converted cannot be asked for more") {
+  if (!can_quantize()) return;
+  test::TempFolder folder;
+  REQUIRE(convert_model(kDemo, folder.path(), {.threads = 1}));
+  const auto model = Model::load(folder.path(), {.precision = "fp32"});
+  REQUIRE_FALSE(model);
+  CHECK(model.error().code == ErrorCode::argument);
+  CHECK(model.error().text() == folder.path() +
+                                    "/model.safetensors: these weights were converted to int8; precision fp32 needs "
+                                    "the original");
+  CHECK(Model::load(folder.path(), {.precision = "int8"}));
+}
+
+TEST_CASE("conversion that cannot be done leaves nothing behind") {
+  test::TempFolder folder;
+  const auto same = convert_model(kDemo, kDemo);
+  REQUIRE_FALSE(same);
+  CHECK(same.error().code == ErrorCode::argument);
+  const auto missing = convert_model(folder.path() + "/none", folder.path() + "/new");
+  REQUIRE_FALSE(missing);
+  CHECK(missing.error().code == ErrorCode::not_found);
+  const auto wrong = convert_model(kDemo, folder.path() + "/new", {.precision = "int2"});
+  REQUIRE_FALSE(wrong);
+  CHECK(wrong.error().code == ErrorCode::argument);
+  if (!can_quantize()) return;
+  const auto cancelled = convert_model(kDemo, folder.path() + "/new",
+                                       {.threads = 1, .on_progress = [](double done) { return done < 0.5; }});
+  REQUIRE_FALSE(cancelled);
+  CHECK(cancelled.error().code == ErrorCode::cancelled);
+  CHECK_FALSE(std::filesystem::exists(folder.path() + "/new/model.safetensors"));
+}
+
+}  // namespace
+}  // namespace florence2

@@ -1,0 +1,135 @@
+#include "tools/argument_words.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "core/file.hpp"
+
+namespace florence2 {
+namespace {
+
+constexpr std::int64_t kLargestResponseFile = 1 << 20;
+
+struct Alias {
+  std::string option;
+  std::string value = {};  ///< that goes with it; empty: the next word, or none for flags
+};
+
+const std::map<std::string, Alias>& aliases() {
+  static const std::map<std::string, Alias> names = {
+      {"-bs", {"--beams"}},
+      {"--beam-size", {"--beams"}},
+      {"--num-beams", {"--beams"}},
+      {"--num_beams", {"--beams"}},
+      {"-n", {"--max-new-tokens"}},
+      {"--n-predict", {"--max-new-tokens"}},
+      {"--max-tokens", {"--max-new-tokens"}},
+      {"--max_new_tokens", {"--max-new-tokens"}},
+      {"--temp", {"--temperature"}},
+      {"--do-sample", {"--sample"}},
+      {"--do_sample", {"--sample"}},
+      {"--repeat-penalty", {"--repetition-penalty"}},
+      {"-oj", {"--format", "json"}},
+      {"--json", {"--format", "json"}},
+      {"--output-json", {"--format", "json"}},
+      {"-ocsv", {"--format", "csv"}},
+      {"--output-csv", {"--format", "csv"}},
+      {"-otxt", {"--format", "txt"}},
+      {"--output-txt", {"--format", "txt"}},
+      {"-of", {"--output"}},
+      {"--output-file", {"--output"}},
+      {"-np", {"--quiet"}},
+      {"--no-prints", {"--quiet"}},
+      {"--silent", {"--quiet"}},
+      {"--model-path", {"--model"}},
+      {"--file", {"--image"}},
+      {"--dtype", {"--precision"}},
+      {"--box", {"--region"}},
+      {"--composite", {"--draw"}},
+      {"--print-timings", {"--timings"}},
+      {"--check-tensors", {"--check-weights"}},
+      {"--lora", {"--adapter"}},
+      {"-ng", {"--device", "cpu"}},
+      {"--no-gpu", {"--device", "cpu"}},
+      {"-dev", {"--device"}},
+  };
+  return names;
+}
+
+/// Reads one word at `at`, which is no white space. False: a quote has no end.
+bool read_word(std::string_view text, std::size_t& at, std::string& word) {
+  char quote = 0;
+  for (; at < text.size(); ++at) {
+    const char c = text[at];
+    if (quote == 0 && (c == ' ' || c == '\t' || c == '\n' || c == '\r')) return true;
+    if (c == quote) {
+      quote = 0;
+    } else if (quote == 0 && (c == '\'' || c == '"')) {
+      quote = c;
+    } else if (c == '\\' && quote != '\'' && at + 1 < text.size()) {
+      word += text[++at];
+    } else {
+      word += c;
+    }
+  }
+  return quote == 0;
+}
+
+Result<std::vector<std::string>> with_files(const std::vector<std::string>& words, const KnownOptions& options) {
+  std::vector<std::string> all;
+  bool value = false, names_only = false;
+  for (const std::string& word : words) {
+    names_only = names_only || (!value && word == "--");
+    if (value || names_only || word.size() < 2 || word[0] != '@') {
+      value = !value && options.takes_value(word);
+      all.push_back(word);
+      continue;
+    }
+    const std::string file = word.substr(1);
+    FL_ASSIGN(const std::string text, read_file(file, kLargestResponseFile));
+    auto more = split_words(text);
+    if (!more) return Error{more.error().code, more.error().message, file};
+    all.insert(all.end(), more->begin(), more->end());
+  }
+  return all;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> split_words(std::string_view text) {
+  std::vector<std::string> words;
+  for (std::size_t at = 0; at < text.size();) {
+    const char c = text[at];
+    if (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
+      ++at;
+    } else if (c == '#') {
+      at = std::min(text.find('\n', at), text.size());
+    } else if (!read_word(text, at, words.emplace_back())) {
+      return Error{ErrorCode::argument, "a quote has no end in \"" + words.back().substr(0, 40) + "\"", {}};
+    }
+  }
+  return words;
+}
+
+Result<std::vector<std::string>> prepare_words(const std::vector<std::string>& words, const KnownOptions& options) {
+  FL_ASSIGN(const std::vector<std::string> all, with_files(words, options));
+  std::vector<std::string> prepared;
+  bool value = false, names_only = false;
+  for (const std::string& word : all) {
+    names_only = names_only || (!value && word == "--");
+    const std::size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
+    const auto alias = value || names_only ? aliases().end() : aliases().find(word.substr(0, equals));
+    if (alias == aliases().end() || options.has(alias->first) || !options.has(alias->second.option)) {
+      value = !value && options.takes_value(word);
+      prepared.push_back(word);
+      continue;
+    }
+    const Alias& ours = alias->second;
+    prepared.push_back(ours.option + (equals == std::string::npos ? std::string() : word.substr(equals)));
+    if (!ours.value.empty()) prepared.push_back(ours.value);
+    value = ours.value.empty() && equals == std::string::npos && options.takes_value(ours.option);
+  }
+  return prepared;
+}
+
+}  // namespace florence2

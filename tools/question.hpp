@@ -1,0 +1,25 @@
+// From the options that say what to ask to the jobs of a run.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tools/run_settings.hpp"
+
+namespace florence2 {
+
+/// What the options say before they are put together as jobs.
+struct Question {
+  std::vector<std::string> tasks;  ///< names, of the table or of `task_file`
+  std::string task_file;
+  std::vector<std::string> prompts;
+  std::string text;
+  std::vector<Box> regions;
+};
+
+/// A job for each task and region, in the order asked; prompts last. Without any: open-vocabulary detection when
+/// classes are given, text with quadrilaterals when lines are asked for, else a caption. Errors: argument for unknown
+/// tasks, inputs that nobody takes, tasks that miss theirs; load_tasks().
+Result<std::vector<Job>> make_jobs(const Question& question, const RunSettings& settings);
+
+}  // namespace florence2
