@@ -73,6 +73,7 @@ symbols() {
   others=$(grep -vE '^(fl2_|_ZNK?9florence2)' <<<"$shown" || true)
   [ -z "$others" ] || fail "also shown: $others"
   readelf -d "$library" | grep 'SONAME.*libflorence2.so.[0-9]' >"$work/soname" || fail "no soname"
+  # Not into grep -q: it leaves at the first match, and under pipefail the writer's broken pipe would count.
   local declared missing=""
   for declared in $(grep -oE '\bfl2_[a-z0-9_]+\(' "$source/model/florence2.h" | sort -u | tr -d '('); do
     grep -qx "$declared" <<<"$shown" || missing+=" $declared"
@@ -97,7 +98,7 @@ example() { awk -v fence="\`\`\`$1" '$0 == fence {on = 1; next} /^```/ {if (on) 
 prints() {
   local text=$1 printed
   shift
-  printed=$("$@")
+  printed=$("$@") || fail "README's $* fails"
   grep -qF "$text" <<<"$printed" || fail "README's $* printed \"$printed\", not \"$text\""
 }
 

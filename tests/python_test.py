@@ -187,6 +187,8 @@ class Asking(unittest.TestCase):
             self.runner.run(self.image, "no such task")
         with self.assertRaises(FileNotFoundError):
             florence2.Model("/no/such/folder")
+        with self.assertRaisesRegex(FileNotFoundError, "/no/such/adapter"):
+            florence2.Model(DEMO, adapters=[("/no/such/adapter", 1.0)])
 
     def test_threads_work_beside_each_other(self):
         """Each with a runner of its own; and the interpreter goes on while they compute."""

@@ -41,12 +41,21 @@ class Model:
         threads: int = 0,
         isa: str = "",
         check_weights: bool = False,
+        adapters: Sequence[tuple[Union[str, os.PathLike[str]], float]] = (),
     ) -> None:
+        """`adapters`: folders in PEFT's layout with their scale (1.0: as trained), merged in this order."""
         options = native.ModelOptions()
         options.precision = precision.encode()
         options.threads = threads
         options.isa = isa.encode()
         options.check_weights = int(check_weights)
+        entries = (native.Adapter * len(adapters))()
+        for entry, (folder, scale) in zip(entries, adapters):
+            entry.size = ctypes.sizeof(native.Adapter)
+            entry.directory = os.fsencode(folder)
+            entry.scale = scale
+        options.adapters = entries
+        options.adapter_count = len(adapters)
         self._handle = native.Handle("fl2_model_free", "fl2_model_load", os.fsencode(directory), ctypes.byref(options))
 
     @property

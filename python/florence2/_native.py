@@ -32,6 +32,10 @@ class TaskInfo(Struct):
     ]
 
 
+class Adapter(Struct):
+    _fields_ = [("size", c_size_t), ("directory", c_char_p), ("scale", c_float)]
+
+
 class ModelOptions(Struct):
     _fields_ = [
         ("size", c_size_t),
@@ -39,6 +43,8 @@ class ModelOptions(Struct):
         ("check_weights", c_int),
         ("isa", c_char_p),
         ("precision", c_char_p),
+        ("adapters", POINTER(Adapter)),
+        ("adapter_count", c_int),
     ]
 
 
