@@ -40,14 +40,22 @@ std::string listing(const std::string& directory) {
 /// Calls body(first, count, thread) for pieces of [0, total). Returns the error of the lowest piece that failed.
 template <typename Body>
 Status parallel_pieces(ThreadPool& pool, std::int64_t total, std::int64_t piece, const Body& body) {
-  std::vector<Status> status(static_cast<std::size_t>(pool.threads()));
+  struct Failure {
+    std::int64_t index = 0;
+    Status status;
+  };
+  std::vector<Failure> failures(static_cast<std::size_t>(pool.threads()));
   pool.parallel_for((total + piece - 1) / piece, [&](std::int64_t index, int thread) {
-    Status& mine = status[static_cast<std::size_t>(thread)];
+    Failure& mine = failures[static_cast<std::size_t>(thread)];
     const std::int64_t first = index * piece;
-    if (mine) mine = body(first, std::min(piece, total - first), thread);
+    // A thread's pieces ascend: what it skips after a failure lies behind it.
+    if (mine.status) mine = {index, body(first, std::min(piece, total - first), thread)};
   });
-  for (Status& one : status) FL_TRY(std::move(one));
-  return {};
+  Failure* lowest = nullptr;
+  for (Failure& failure : failures) {
+    if (!failure.status && (lowest == nullptr || failure.index < lowest->index)) lowest = &failure;
+  }
+  return lowest == nullptr ? Status() : std::move(lowest->status);
 }
 
 /// The type in which rows are read that a matrix of type `packed` shall hold: as stored, or f32 to be converted.
