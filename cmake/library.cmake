@@ -43,6 +43,13 @@ set(florence2_exports ${PROJECT_SOURCE_DIR}/cmake/exports.map)
 target_link_options(florence2_shared PRIVATE -Wl,--version-script=${florence2_exports})
 set_target_properties(florence2_shared PROPERTIES LINK_DEPENDS ${florence2_exports})
 
+if(SKBUILD)
+  # A wheel (pyproject.toml) cannot hold links: one file, loaded by its path.
+  set_property(TARGET florence2_shared PROPERTY VERSION)
+  set_property(TARGET florence2_shared PROPERTY SOVERSION)
+  install(TARGETS florence2_shared LIBRARY DESTINATION florence2 COMPONENT python)
+endif()
+
 set(florence2_kind static)
 if(BUILD_SHARED_LIBS)
   set(florence2_kind shared)

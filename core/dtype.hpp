@@ -53,7 +53,8 @@ constexpr std::uint16_t f32_to_f16(float value) noexcept {
   if (magnitude >= 0x477FF000u) return static_cast<std::uint16_t>(sign | 0x7C00u);  // rounds beyond 65504
   if (magnitude < 0x38800000u) {  // below 2^-14: adding 0.5 leaves magnitude / 2^-24, rounded, in the low bits
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
-    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(0.5f)));
+    return static_cast<std::uint16_t>(sign |
+                                      (std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(0.5f)));
   }
   const std::uint32_t rounded = magnitude + 0xFFFu + ((magnitude >> 13) & 1u);
   return static_cast<std::uint16_t>(sign | ((rounded - (112u << 23)) >> 13));

@@ -5,8 +5,10 @@
 #include <vector>
 
 namespace florence2 {
+namespace {
 
-std::size_t edit_distance(std::string_view a, std::string_view b) {
+template <typename Text>
+std::size_t distance(Text a, Text b) {
   std::vector<std::size_t> row(b.size() + 1);  // distances of the prefix of `a` so far to every prefix of `b`
   std::iota(row.begin(), row.end(), std::size_t{0});
   for (std::size_t i = 0; i < a.size(); ++i) {
@@ -20,5 +22,10 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   }
   return row.back();
 }
+
+}  // namespace
+
+std::size_t edit_distance(std::string_view a, std::string_view b) { return distance(a, b); }
+std::size_t edit_distance(std::u32string_view a, std::u32string_view b) { return distance(a, b); }
 
 }  // namespace florence2

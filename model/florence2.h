@@ -154,12 +154,21 @@ FLORENCE2_API const char* fl2_picture_warning(const fl2_picture* picture, int in
 
 /* --- Model -------------------------------------------------------------------------------------------- */
 
+/* A LoRA, rsLoRA or DoRA adapter in PEFT's layout. */
+typedef struct fl2_adapter {
+  size_t size;
+  const char* directory;
+  float scale; /* of the adapter's own strength: 1 as it was trained */
+} fl2_adapter;
+
 typedef struct fl2_model_options {
   size_t size;
-  int threads;           /* for loading; 0: all physical cores this process may use */
-  int check_weights;     /* refuse NaN and infinity */
-  const char* isa;       /* kernel table by name; NULL: $FLORENCE2_ISA, else the fastest */
-  const char* precision; /* "auto", "fp32", "bf16", "int8", or parts: "vision=bf16,text=int8"; NULL: "auto" */
+  int threads;                 /* for loading; 0: all physical cores this process may use */
+  int check_weights;           /* refuse NaN and infinity */
+  const char* isa;             /* kernel table by name; NULL: $FLORENCE2_ISA, else the fastest */
+  const char* precision;       /* "auto", "fp32", "bf16", "int8", or parts: "vision=bf16,text=int8"; NULL: "auto" */
+  const fl2_adapter* adapters; /* merged into the weights, in this order; all adapters[i].size are the same */
+  int adapter_count;
 } fl2_model_options;
 FLORENCE2_API void fl2_model_options_init(fl2_model_options* options, size_t size);
 

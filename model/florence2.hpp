@@ -149,6 +149,7 @@ struct ModelOptions {
   int threads = 0;             ///< for loading; 0: all physical cores this process may use
   bool check_weights = false;  ///< refuse NaN and infinity
   /// "auto", "fp32", "bf16" or "int8"; or parts, as "vision=bf16,text=int8" (docs/precision.md).
+  /// "fp32" gives the reference's answers token for token; "auto" is int8 on CPUs with vector instructions.
   std::string precision = "auto";
   std::vector<AdapterOptions> adapters = {};  ///< in this order
 };

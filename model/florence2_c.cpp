@@ -50,6 +50,18 @@ Result<PictureOptions> picture_options(const fl2_picture_options* given) {
                         options.max_pixels, options.max_file_bytes};
 }
 
+Result<std::vector<AdapterOptions>> adapter_list(const fl2_model_options& options) {
+  std::vector<AdapterOptions> adapters;
+  for (int i = 0; i < options.adapter_count; ++i) {
+    FL_TRY(require(options.adapters, "adapters"));
+    FL_ASSIGN(const auto given,
+              read_struct(element(options.adapters, static_cast<std::size_t>(i)), fl2_adapter{}, "adapter"));
+    FL_TRY(require(given.directory, "an adapter's directory"));
+    adapters.push_back({given.directory, given.scale});
+  }
+  return adapters;
+}
+
 Result<ModelOptions> model_options(const fl2_model_options* given) {
   FL_ASSIGN(const auto options, read_struct(given, fl2_model_options{}, "model options"));
   ModelOptions out;
@@ -57,6 +69,7 @@ Result<ModelOptions> model_options(const fl2_model_options* given) {
   out.check_weights = options.check_weights != 0;
   out.isa = text_or_empty(options.isa);
   if (options.precision != nullptr) out.precision = options.precision;
+  FL_ASSIGN(out.adapters, adapter_list(options));
   return out;
 }
 

@@ -107,13 +107,18 @@ Result<Weights> read_all(WeightReader& reader, Config& config, const KernelTable
 }
 
 /// What a file of our own was converted to, which nothing can undo; else what was asked for.
-Result<std::string> precision_in_force(const WeightReader& reader, const PrecisionPlan& plan,
-                                       const ModelOptions& options) {
-  const std::string asked = plan.text_form(), converted = reader.metadata(kPrecisionKey);
-  if (converted.empty() || converted == asked) return asked;
-  if (options.precision.empty() || options.precision == "auto") return converted;
+Result<PrecisionPlan> plan_in_force(const WeightReader& reader, const PrecisionPlan& asked, const KernelTable& table,
+                                    const ModelOptions& options) {
+  const std::string text = reader.metadata(kPrecisionKey);
+  if (text.empty()) return asked;
+  const auto parsed = parse_precision(text, table);
+  if (!parsed) {
+    return Error{ErrorCode::model, std::string(kPrecisionKey) + " " + parsed.error().message, reader.path()};
+  }
+  const PrecisionPlan converted = *parsed;
+  if (converted == asked || options.precision.empty() || options.precision == "auto") return converted;
   return Error{ErrorCode::argument,
-               "these weights were converted to " + converted + "; precision " + asked + " needs the original",
+               "these weights were converted to " + text + "; precision " + asked.text_form() + " needs the original",
                reader.path()};
 }
 
@@ -122,9 +127,11 @@ Result<std::string> precision_in_force(const WeightReader& reader, const Precisi
 Result<Weights> load_weights(const std::string& directory, Config& config, const KernelTable& table,
                              const PrecisionPlan& precision, const ModelOptions& options, ModelInfo& info) {
   const int threads = options.threads > 0 ? options.threads : default_threads();
-  const auto choose = [&](std::string_view name, DType stored) { return precision.weight_type(name, stored, table); };
+  PrecisionPlan plan = precision;
+  const auto choose = [&](std::string_view name, DType stored) { return plan.weight_type(name, stored, table); };
   FL_ASSIGN(auto reader, WeightReader::open(directory, {threads, options.check_weights, choose}));
-  FL_ASSIGN(info.precision, precision_in_force(reader, precision, options));
+  FL_ASSIGN(plan, plan_in_force(reader, precision, table, options));
+  info.precision = plan.text_form();
   FL_TRY(add_adapters(reader, options.adapters));
   auto weights = read_all(reader, config, table, info);
   if (!weights) {

@@ -23,7 +23,7 @@ const std::string kFolder = test::source_dir() + "/weights/demo";
 
 const Model& demo() {
   static const Model model = [] {
-    auto loaded = Model::load(kFolder);
+    auto loaded = Model::load(kFolder, {.precision = "fp32"});
     REQUIRE(loaded);
     return std::move(loaded).value();
   }();
@@ -62,6 +62,19 @@ TEST_CASE("info describes the checkpoint") {
   CHECK(info.positions == 320);
   CHECK(info.tied_head);
   CHECK(info.warnings.empty());
+}
+
+TEST_CASE("auto is 8-bit where kernels for it are quick, and parts can be named") {
+  const auto automatic = Model::load(kFolder);
+  REQUIRE(automatic);
+  CHECK(automatic->info().precision == (automatic->info().isa == "scalar" ? "fp32" : "int8"));
+  const auto parts = Model::load(kFolder, {.precision = "vision=int8,text=fp32"});
+  REQUIRE(parts);
+  CHECK(parts->info().precision == "vision=int8,text=fp32");
+  CHECK(parts->info().weight_bytes < demo().info().weight_bytes);
+  CHECK(check_precision("text=bf16"));
+  CHECK_FALSE(check_precision("text=int2"));
+  CHECK_FALSE(check_precision("audio=int8"));
 }
 
 TEST_CASE("a result is complete and consistent") {

@@ -24,7 +24,7 @@ const std::string kFolder = source_dir() + "/weights/demo";
 
 const Model& demo() {
   static const Model model = [] {
-    auto loaded = Model::load(kFolder);
+    auto loaded = Model::load(kFolder, {.precision = "fp32"});
     REQUIRE(loaded);
     return std::move(loaded).value();
   }();

@@ -76,6 +76,12 @@ static void test_model(const fl2_model* model) {
   options.precision = "int3";
   CHECK(fl2_model_load(DEMO, &options, &other) == FL2_ERROR_ARGUMENT);
   CHECK(strstr(fl2_last_error(), "int3") != NULL);
+  const fl2_adapter adapter = {sizeof adapter, "/no/such/adapter", 1};
+  fl2_model_options_init(&options, sizeof options);
+  options.adapters = &adapter;
+  options.adapter_count = 1;
+  CHECK(fl2_model_load(DEMO, &options, &other) == FL2_ERROR_NOT_FOUND);
+  CHECK(strstr(fl2_last_error(), "/no/such/adapter") != NULL);
   CHECK(other == NULL);
 }
 

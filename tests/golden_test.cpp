@@ -12,7 +12,7 @@ namespace {
 using namespace test;
 
 Model load(const std::string& folder, const std::string& isa = "") {
-  auto model = Model::load(folder, {.isa = isa});
+  auto model = Model::load(folder, {.isa = isa, .precision = "fp32"});
   INFO(folder << ": " << (model ? "" : model.error().text()));
   REQUIRE(model);
   return std::move(model).value();

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "core/sha256.hpp"
 #include "tests/picture_files.hpp"
-#include "tests/sha256.hpp"
 #include "tests/support.hpp"
 
 namespace florence2 {
@@ -24,7 +24,7 @@ using test::text_of;
 
 using Pixels = std::vector<std::uint8_t>;
 
-std::string sha_of(const Pixels& bytes) { return test::sha256(std::as_bytes(std::span(bytes))); }
+std::string sha_of(const Pixels& bytes) { return sha256(std::as_bytes(std::span(bytes))); }
 
 Picture decoded(const std::string& file, const PictureOptions& options = {}) {
   auto picture = Picture::decode(std::as_bytes(std::span(file)), "test", options);
@@ -90,7 +90,7 @@ std::string normalised_sha(const Pixels& rgb) {
   for (std::size_t channel = 0; channel < 3; ++channel) {
     for (std::size_t i = channel; i < rgb.size(); i += 3) values.push_back(table[channel][rgb[i]]);
   }
-  return test::sha256(std::as_bytes(std::span(values)));
+  return sha256(std::as_bytes(std::span(values)));
 }
 
 TEST_CASE("the pictures of the model goldens give the goldens' input") {

@@ -19,3 +19,11 @@ set_tests_properties("package: install" PROPERTIES FIXTURES_REQUIRED "" FIXTURES
 foreach(way IN ITEMS subdirectory-full wheel)
   package_test(${way} slow)
 endforeach()
+
+# The Python package over the shared library. The program's own interpreter is the user's: python3, with numpy.
+find_package(Python3 COMPONENTS Interpreter)
+if(Python3_FOUND)
+  add_test(NAME python_test COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/python_test.py)
+  set_tests_properties(python_test PROPERTIES SKIP_RETURN_CODE 4
+    ENVIRONMENT "FLORENCE2_THREADS=1;PYTHONDONTWRITEBYTECODE=1;FLORENCE2_LIBRARY=$<TARGET_FILE:florence2_shared>")
+endif()

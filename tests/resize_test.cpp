@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "core/sha256.hpp"
 #include "model/image.hpp"
 #include "tests/patterns.hpp"
-#include "tests/sha256.hpp"
 #include "tests/support.hpp"
 
 namespace florence2 {
@@ -19,7 +19,7 @@ using test::int_of;
 using test::Pattern;
 using test::text_of;
 
-std::string sha_of(const std::vector<std::uint8_t>& bytes) { return test::sha256(std::as_bytes(std::span(bytes))); }
+std::string sha_of(const std::vector<std::uint8_t>& bytes) { return sha256(std::as_bytes(std::span(bytes))); }
 
 /// Normalised values in the reference's order, [3][side * side].
 std::vector<float> channels_first(const std::vector<std::uint8_t>& rgb) {
@@ -32,7 +32,7 @@ std::vector<float> channels_first(const std::vector<std::uint8_t>& rgb) {
 }
 
 TEST_CASE("SHA-256 of the examples in FIPS 180-4") {
-  const auto sha_text = [](const std::string& text) { return test::sha256(std::as_bytes(std::span(text))); };
+  const auto sha_text = [](const std::string& text) { return sha256(std::as_bytes(std::span(text))); };
   CHECK(sha_text("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   CHECK(sha_text("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==
         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
@@ -59,7 +59,7 @@ TEST_CASE("resizing agrees with Pillow's vectors bit for bit") {
           resize_bicubic(source.view(), static_cast<int>(int_of(to[0])), static_cast<int>(int_of(to[1])));
       CHECK(sha_of(small) == text_of(at(target, "sha256")));
       const auto values = channels_first(small);
-      CHECK(test::sha256(std::as_bytes(std::span(values))) == text_of(at(target, "pixel_values_sha256")));
+      CHECK(sha256(std::as_bytes(std::span(values))) == text_of(at(target, "pixel_values_sha256")));
       ++compared;
     }
   }

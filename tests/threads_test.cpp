@@ -36,7 +36,7 @@ std::vector<std::vector<std::int32_t>> work(const Model& model, const EncodedIma
 
 TEST_CASE("eight threads ask one model mixed tasks") {
   const std::string folder = test::source_dir() + "/weights/demo";
-  const auto model = Model::load(folder);
+  const auto model = Model::load(folder, {.precision = GENERATE("fp32", "int8")});
   REQUIRE(model);
   const auto picture = Picture::open(folder + "/images/scene-1.png");
   REQUIRE(picture);

@@ -326,6 +326,20 @@ TEST_CASE("A folder without weights says what it holds", "[weights]") {
   CHECK_THAT(WeightReader::open(folder.file("none"), {}).error().message, Contains("found: no such folder"));
 }
 
+TEST_CASE("Another network is told by what it has in place of a missing tensor", "[weights]") {
+  const test::TempFolder folder;
+  test::CheckpointFile file;
+  for (const char* name : {"lm_head.weight", "model.vision_tower.embeddings.patch.weight", "model.z"}) {
+    file.add(name, {2}, DType::f32);
+  }
+  auto reader = open(folder, file);
+  const auto conv = reader.tensor("model.vision_tower.convs.0.conv.weight", {2});
+  REQUIRE_FALSE(conv);
+  CHECK(conv.error().message ==
+        "tensor \"model.vision_tower.convs.0.conv.weight\" is missing (the file holds 3 others, the nearest is "
+        "\"model.vision_tower.embeddings.patch.weight\"); is this Florence-2?");
+}
+
 /// Makes the reference's seeded mini checkpoint in both layouts; false when the reference data is absent.
 bool make_mini(const test::TempFolder& folder) {
   const auto reference = test::reference_dir();

@@ -10,7 +10,9 @@ namespace {
 constexpr Command kCommands[] = {
     {"run", run_command, run_page},
     {"bench", bench_command, bench_page},
+    {"compare", compare_command, compare_page},
     {"info", info_command, info_page},
+    {"download", download_command, download_page},
     {"convert", convert_command, convert_page},
     {"tokenize", tokenize_command, tokenize_page},
     {"parse", parse_command, parse_page},

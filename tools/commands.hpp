@@ -28,7 +28,9 @@ std::string_view nearest_command(std::string_view name);
 
 int run_command(int argc, char** argv);
 int bench_command(int argc, char** argv);
+int compare_command(int argc, char** argv);
 int info_command(int argc, char** argv);
+int download_command(int argc, char** argv);
 int convert_command(int argc, char** argv);
 int tokenize_command(int argc, char** argv);
 int parse_command(int argc, char** argv);
@@ -38,7 +40,9 @@ int completion_command(int argc, char** argv);
 
 HelpPage run_page();
 HelpPage bench_page();
+HelpPage compare_page();
 HelpPage info_page();
+HelpPage download_page();
 HelpPage convert_page();
 HelpPage tokenize_page();
 HelpPage parse_page();

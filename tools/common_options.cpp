@@ -39,8 +39,10 @@ void add_adapter_option(Arguments& arguments, std::vector<AdapterOptions>& adapt
 }
 
 void add_model_option(Arguments& arguments, std::string& model) {
-  arguments.value("-m,--model", "DIR", "model folder; else $FLORENCE2_MODEL, else the demo checkpoint",
-                  text_into(model));
+  arguments.value(
+      "-m,--model", "MODEL",
+      "model folder, or base, large, OWNER/REPO once downloaded; else $FLORENCE2_MODEL, else the demo checkpoint",
+      text_into(model));
 }
 
 void add_quiet_option(Arguments& arguments, bool& quiet) {

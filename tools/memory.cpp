@@ -20,19 +20,6 @@ std::string gigabytes(std::int64_t bytes) {
   return text;
 }
 
-std::int64_t weight_file_bytes(const std::string& directory) {
-  std::int64_t sum = 0;
-  std::error_code failure;
-  for (auto entry = std::filesystem::directory_iterator(directory, failure); !failure && entry != end(entry);
-       entry.increment(failure)) {
-    std::error_code ignored;
-    if (entry->path().extension() != ".safetensors") continue;
-    const std::uintmax_t bytes = entry->file_size(ignored);
-    if (!ignored) sum += static_cast<std::int64_t>(bytes);
-  }
-  return sum;
-}
-
 }  // namespace
 
 std::int64_t memory_limit() {
@@ -50,6 +37,19 @@ std::int64_t peak_resident_bytes() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return std::int64_t{usage.ru_maxrss} * 1024;
+}
+
+std::int64_t weight_file_bytes(const std::string& directory) {
+  std::int64_t sum = 0;
+  std::error_code failure;
+  for (auto entry = std::filesystem::directory_iterator(directory, failure); !failure && entry != end(entry);
+       entry.increment(failure)) {
+    std::error_code ignored;
+    if (entry->path().extension() != ".safetensors") continue;
+    const std::uintmax_t bytes = entry->file_size(ignored);
+    if (!ignored) sum += static_cast<std::int64_t>(bytes);
+  }
+  return sum;
 }
 
 Status check_memory(const std::string& directory) {

@@ -65,14 +65,14 @@ void encode_pictures(Runner& runner, std::span<PictureSlot> slots) {
   }
 }
 
-Status ask_pictures(Runner& runner, std::span<PictureSlot> slots, std::span<const Job> jobs, const RunOptions& shared) {
+Status ask_pictures(Runner& runner, std::span<PictureSlot> slots, const RunOptions& shared) {
   std::vector<Request> requests;
   std::vector<Result<TaskResult>*> places;
   for (PictureSlot& slot : slots) {
     if (!slot.image) continue;
-    slot.results.assign(jobs.size(), Error{});
-    for (std::size_t i = 0; i < jobs.size(); ++i) {
-      auto request = make_request(slot, jobs[i], shared);
+    slot.results.assign(slot.jobs.size(), Error{});
+    for (std::size_t i = 0; i < slot.jobs.size(); ++i) {
+      auto request = make_request(slot, slot.jobs[i], shared);
       if (!request) {
         slot.results[i] = request.error();
         continue;

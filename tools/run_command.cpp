@@ -14,6 +14,7 @@
 #include "tools/picture_batch.hpp"
 #include "tools/picture_outputs.hpp"
 #include "tools/progress.hpp"
+#include "tools/requests.hpp"
 #include "tools/run_settings.hpp"
 #include "tools/stage_totals.hpp"
 
@@ -29,13 +30,14 @@ class Run {
 
  private:
   Status prepare();
+  Status collect_assignments();
   Status open_outputs();
   Status load_model();
   void describe_model() const;
 
   Status ask_about_all();
-  Status ask_about(std::span<const Input> inputs);
-  std::vector<PictureSlot> decode(std::span<const Input> inputs);
+  Status ask_about(std::span<const Assignment> assignments);
+  std::vector<PictureSlot> decode(std::span<const Assignment> assignments);
   /// All jobs together; with --stream one after the other, each written down before the next.
   Status ask(std::span<PictureSlot> slots);
   Status stream(PictureSlot& slot);
@@ -44,7 +46,7 @@ class Run {
 
   Status write_down(PictureSlot& slot);
   Status write_answer(PictureSlot& slot, const Job& job, TaskResult& result);
-  Status complete(const PictureFacts& facts);
+  Status complete(const PictureSlot& slot);
   /// Reports what went wrong with one picture, or with one job on it.
   Status fail(const std::string& image, std::span<const Job> jobs, const Error& error);
   Status finish_outputs();
@@ -52,7 +54,7 @@ class Run {
 
   const RunSettings& settings_;
   Progress progress_;
-  std::vector<Input> files_;
+  std::vector<Assignment> assignments_;
   std::optional<Runner> runner_;
   std::optional<Model> model_;
   std::vector<Writer> writers_;
@@ -66,13 +68,25 @@ Status stopped() { return Error{ErrorCode::cancelled, "stopped", {}}; }
 // --- Before the first picture -------------------------------------------------------------------------
 
 Status Run::prepare() {
-  FL_ASSIGN(files_, expand_inputs(settings_.inputs));
+  FL_TRY(collect_assignments());
   FL_TRY(open_outputs());
   return load_model();
 }
 
+Status Run::collect_assignments() {
+  if (!settings_.requests.empty()) {
+    FL_ASSIGN(assignments_, read_requests(settings_.requests, settings_.answer));
+    return {};
+  }
+  FL_ASSIGN(std::vector<Input> files, expand_inputs(settings_.inputs));
+  for (Input& file : files) assignments_.push_back({std::move(file), settings_.jobs});
+  return {};
+}
+
 Status Run::open_outputs() {
-  const bool several_files = files_.size() > 1, several_jobs = settings_.jobs.size() > 1;
+  const bool several_files = assignments_.size() > 1;
+  const bool several_jobs = std::any_of(assignments_.begin(), assignments_.end(),
+                                        [](const Assignment& assignment) { return assignment.jobs.size() > 1; });
   FL_ASSIGN(Writer answers, make_answer_writer(settings_, several_files || several_jobs));
   writers_.push_back(std::move(answers));
   if (!settings_.draw.empty()) writers_.push_back(draw_writer({settings_.draw, several_files, several_jobs}));
@@ -120,8 +134,8 @@ void Run::describe_model() const {
 // --- Pictures -----------------------------------------------------------------------------------------
 
 Status Run::ask_about_all() {
-  progress_.start_bar(static_cast<int>(files_.size()));
-  std::span<const Input> rest(files_);
+  progress_.start_bar(static_cast<int>(assignments_.size()));
+  std::span<const Assignment> rest(assignments_);
   while (!rest.empty()) {
     if (interrupt_signal() != 0) return stopped();
     const std::size_t count = std::min(rest.size(), static_cast<std::size_t>(settings_.batch));
@@ -131,10 +145,10 @@ Status Run::ask_about_all() {
   return {};
 }
 
-Status Run::ask_about(std::span<const Input> inputs) {
-  std::vector<PictureSlot> slots = decode(inputs);
+Status Run::ask_about(std::span<const Assignment> assignments) {
+  std::vector<PictureSlot> slots = decode(assignments);
   if (interrupt_signal() != 0) return stopped();
-  progress_.show(inputs[0].path + ": looking");
+  progress_.show(assignments[0].input.path + ": looking");
   encode_pictures(*runner_, slots);
   progress_.clear();
   if (!settings_.stream) FL_TRY(ask(slots));
@@ -146,15 +160,17 @@ Status Run::ask_about(std::span<const Input> inputs) {
   return {};
 }
 
-std::vector<PictureSlot> Run::decode(std::span<const Input> inputs) {
-  std::vector<PictureSlot> slots(inputs.size());
-  for (std::size_t i = 0; i < inputs.size() && interrupt_signal() == 0; ++i) {
-    slots[i].facts.input = inputs[i];
+std::vector<PictureSlot> Run::decode(std::span<const Assignment> assignments) {
+  std::vector<PictureSlot> slots(assignments.size());
+  for (std::size_t i = 0; i < assignments.size() && interrupt_signal() == 0; ++i) {
+    slots[i].facts.input = assignments[i].input;
+    slots[i].jobs = assignments[i].jobs;
     slots[i].facts.index = pictures_done_ + static_cast<int>(i);
     slots[i].facts.precision = model_->info().precision;
     decode_picture(slots[i], settings_.picture);
     if (settings_.quiet || !slots[i].picture) continue;
-    for (const std::string& warning : slots[i].picture->warnings) print_note(inputs[i].path + ": " + warning);
+    for (const std::string& warning : slots[i].picture->warnings)
+      print_note(assignments[i].input.path + ": " + warning);
   }
   return slots;
 }
@@ -170,7 +186,7 @@ RunOptions Run::options_for(const std::string& what) {
 
 Status Run::ask(std::span<PictureSlot> slots) {
   const std::string what = slots.size() == 1 ? slots[0].facts.input.path : std::to_string(slots.size()) + " pictures";
-  const Status asked = ask_pictures(*runner_, slots, settings_.jobs, options_for(what));
+  const Status asked = ask_pictures(*runner_, slots, options_for(what));
   progress_.clear();
   if (interrupt_signal() != 0) return stopped();
   return asked;
@@ -178,8 +194,10 @@ Status Run::ask(std::span<PictureSlot> slots) {
 
 Status Run::stream(PictureSlot& slot) {
   std::vector<Result<TaskResult>> results;
-  for (const Job& job : settings_.jobs) {
+  const std::span<const Job> jobs = slot.jobs;
+  for (const Job& job : jobs) {
     if (!slot.image) break;
+    slot.jobs = {&job, 1};
     RunOptions options = options_for(slot.facts.input.path);
     Status written;
     const auto show = [&](std::string_view piece) {
@@ -188,13 +206,14 @@ Status Run::stream(PictureSlot& slot) {
       return written.has_value();
     };
     if (job.answer == AnswerKind::text) options.on_text = show;
-    const Status asked = ask_pictures(*runner_, {&slot, 1}, {&job, 1}, options);
+    const Status asked = ask_pictures(*runner_, {&slot, 1}, options);
     progress_.clear();
     FL_TRY(std::move(written));
     if (interrupt_signal() != 0) return stopped();
     FL_TRY(asked);
     results.push_back(std::move(slot.results[0]));
   }
+  slot.jobs = jobs;
   slot.results = std::move(results);
   return write_down(slot);
 }
@@ -203,11 +222,11 @@ Status Run::stream(PictureSlot& slot) {
 
 Status Run::write_down(PictureSlot& slot) {
   const std::string& name = slot.facts.input.path;
-  if (slot.error) return fail(name, settings_.jobs, *slot.error);
+  if (slot.error) return fail(name, slot.jobs, *slot.error);
   totals_.add_picture(slot.facts.decode_ms, slot.facts.encode);
   bool all = true;
-  for (std::size_t i = 0; i < settings_.jobs.size(); ++i) {
-    const Job& job = settings_.jobs[i];
+  for (std::size_t i = 0; i < slot.jobs.size(); ++i) {
+    const Job& job = slot.jobs[i];
     if (slot.results[i]) {
       FL_TRY(write_answer(slot, job, *slot.results[i]));
     } else {
@@ -215,7 +234,7 @@ Status Run::write_down(PictureSlot& slot) {
       all = false;
     }
   }
-  return all ? complete(slot.facts) : Status();
+  return all ? complete(slot) : Status();
 }
 
 Status Run::write_answer(PictureSlot& slot, const Job& job, TaskResult& result) {
@@ -229,12 +248,12 @@ Status Run::write_answer(PictureSlot& slot, const Job& job, TaskResult& result) 
 }
 
 /// A file that cannot be created concerns this picture alone; a full disk, say, ends the run.
-Status Run::complete(const PictureFacts& facts) {
+Status Run::complete(const PictureSlot& slot) {
   for (const Writer& writer : writers_) {
-    const Status written = writer->picture_done(facts);
+    const Status written = writer->picture_done(slot.facts);
     if (written) continue;
     if (written.error().code != ErrorCode::cannot_create) return written;
-    FL_TRY(fail(facts.input.path, settings_.jobs, written.error()));
+    FL_TRY(fail(slot.facts.input.path, slot.jobs, written.error()));
   }
   return {};
 }
@@ -265,7 +284,7 @@ int Run::finish(const Status& status) {
   const Status finished = finish_outputs();
   if (settings_.timings) std::fputs(totals_.table().c_str(), stderr);
   if (signal != 0) {
-    std::fprintf(stderr, "florence2: stopped; %d of %zu pictures done\n", pictures_done_, files_.size());
+    std::fprintf(stderr, "florence2: stopped; %d of %zu pictures done\n", pictures_done_, assignments_.size());
     return 128 + signal;
   }
   if (!finished && finished.error().code != ErrorCode::cancelled) return report(finished.error());

@@ -25,9 +25,11 @@ constexpr const char* kHeading = R"(florence2: asks Florence-2 about pictures, o
   florence2 -p region_to_category --region 40,60,220,180 photo.jpg
   florence2 -p caption,od -f jsonl -o answers.jsonl pictures/*.jpg
   florence2 -p od -f coco -o dataset -r pictures        a data set from a folder of pictures
+  florence2 --requests requests.jsonl -o answers.jsonl  questions of its own for each picture
 
 Usage: florence2 [run] [options] IMAGE...    IMAGE: a file, a folder, or - for standard input
        florence2 bench       time each stage on this machine
+       florence2 compare     what a precision or another checkpoint changes
        florence2 info        what a checkpoint holds and what this CPU offers
        florence2 convert     write a checkpoint in the precision it will be run in
        florence2 tokenize | parse | preprocess         the edges of the model, alone
@@ -97,11 +99,13 @@ void add_input_options(Arguments& arguments, RunSettings& settings) {
   arguments.flag("-r,--recursive", settings.inputs.recursive, "look into the folders of folders, too");
   arguments.value("--files-from", "LIST", "a file with a name a line; - for standard input",
                   text_into(settings.inputs.list));
+  arguments.value("--requests", "FILE", "pictures and questions, an object a line: image, task, text or region",
+                  text_into(settings.requests));
   add_picture_options(arguments, settings.picture);
 }
 
-Choices<Format> format_choices() {
-  Choices<Format> choices;
+Choices<std::optional<Format>> format_choices() {
+  Choices<std::optional<Format>> choices;
   for (const FormatInfo& info : all_formats()) choices.emplace_back(info.name, info.format);
   return choices;
 }
@@ -112,10 +116,11 @@ std::string format_names() {
   return names;
 }
 
-void add_output_options(Arguments& arguments, RunSettings& settings) {
+void add_output_options(Arguments& arguments, RunSettings& settings, std::optional<Format>& format) {
   arguments.group("Answers");
-  add_choice<Format>(arguments, {{}, "-f,--format", "FORMAT", format_names() + " (default text)", {}}, settings.format,
-                     format_choices());
+  add_choice<std::optional<Format>>(
+      arguments, {{}, "-f,--format", "FORMAT", format_names() + " (default text; jsonl for --requests)", {}}, format,
+      format_choices());
   arguments.value("-o,--output", "PATH", "a file, or a folder for formats that write several files",
                   text_into(settings.output));
   arguments.flag("--overwrite", settings.overwrite, "replace files that are already there beside the pictures");
@@ -197,20 +202,32 @@ void add_model_options(Arguments& arguments, RunSettings& settings) {
   add_compat_option(arguments, settings.answer.compat);
 }
 
-void declare(Arguments& arguments, RunSettings& settings, Question& question) {
+void declare(Arguments& arguments, RunSettings& settings, Question& question, std::optional<Format>& format) {
   add_task_options(arguments, question, settings.answer);
   add_input_options(arguments, settings);
-  add_output_options(arguments, settings);
+  add_output_options(arguments, settings, format);
   add_model_options(arguments, settings);
   add_generation_options(arguments, settings.answer.generation);
   add_sampling_options(arguments, settings.answer.generation);
 }
 
-/// Options that do not go together.
-Status check(const RunSettings& settings) {
-  if (settings.inputs.names.empty() && settings.inputs.list.empty()) {
+/// Pictures and questions come from the options or from a file of requests, not from both.
+Status check_sources(const RunSettings& settings, const Question& question) {
+  const bool pictures = !settings.inputs.names.empty() || !settings.inputs.list.empty();
+  if (settings.requests.empty()) {
+    if (pictures) return {};
     return Error{ErrorCode::argument, "no picture given; try `florence2 photo.jpg`, or --help", {}};
   }
+  if (pictures) return Error{ErrorCode::argument, "names the pictures: leave out others", "--requests"};
+  const bool asked = !question.tasks.empty() || !question.prompts.empty() || !question.text.empty() ||
+                     !question.regions.empty() || !question.task_file.empty() || !settings.answer.classes.empty();
+  if (asked) return Error{ErrorCode::argument, "says what to ask: leave out --task, --text and the like", "--requests"};
+  if (settings.stream) return Error{ErrorCode::argument, "does not go with --requests", "--stream"};
+  return {};
+}
+
+/// Options that do not go together.
+Status check(const RunSettings& settings) {
   const FormatInfo& format = format_info(settings.format);
   if (format.place == FormatPlace::folder && settings.output.empty()) {
     const std::string name(format.name);
@@ -227,11 +244,14 @@ Status check(const RunSettings& settings) {
 Result<std::optional<RunSettings>> parse_run_settings(int argc, char** argv) {
   RunSettings settings;
   Question question;
+  std::optional<Format> format;
   Arguments arguments("run", kHeading + task_list());
-  declare(arguments, settings, question);
+  declare(arguments, settings, question, format);
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return std::optional<RunSettings>();
+  FL_TRY(check_sources(settings, question));
   FL_ASSIGN(settings.jobs, make_jobs(question, settings));
+  settings.format = format.value_or(settings.requests.empty() ? Format::text : Format::jsonl);
   FL_TRY(check(settings));
   settings.picture.scale_grey16 = settings.answer.compat == Compat::none;
   return std::optional<RunSettings>(std::move(settings));
@@ -240,8 +260,9 @@ Result<std::optional<RunSettings>> parse_run_settings(int argc, char** argv) {
 HelpPage run_page() {
   RunSettings settings;
   Question question;
+  std::optional<Format> format;
   Arguments arguments("run", kHeading + task_list());
-  declare(arguments, settings, question);
+  declare(arguments, settings, question, format);
   return arguments.page();
 }
 

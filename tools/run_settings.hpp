@@ -35,7 +35,8 @@ struct RunSettings {
   std::vector<AdapterOptions> adapters;
   std::string precision = "auto";
   InputNames inputs;
-  std::vector<Job> jobs;
+  std::vector<Job> jobs;  ///< about every input
+  std::string requests;   ///< file with pictures and jobs of their own (requests.hpp), in place of both
   PictureOptions picture;
   RunOptions answer;  ///< what all jobs share: generation, compat, classes, how a prompt's answer is read, deadline
   int threads = 0;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "tools/base64.hpp"
 #include "tools/draw.hpp"
 #include "tools/markup.hpp"
 #include "tools/picture_file.hpp"
@@ -113,16 +114,8 @@ float svg_text_height(int width, int height) {
 }
 
 Result<std::string> data_address(const ImageView& image) {
-  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   FL_ASSIGN(const std::string jpeg, encode_jpeg(image));
-  std::string text = "data:image/jpeg;base64,";
-  for (std::size_t i = 0; i < jpeg.size(); i += 3) {
-    std::uint32_t group = 0;
-    const std::size_t bytes = std::min<std::size_t>(3, jpeg.size() - i);
-    for (std::size_t j = 0; j < 3; ++j) group = group << 8 | (j < bytes ? static_cast<unsigned char>(jpeg[i + j]) : 0u);
-    for (std::size_t j = 0; j < 4; ++j) text += j <= bytes ? kDigits[group >> (18 - 6 * j) & 63] : '=';
-  }
-  return text;
+  return "data:image/jpeg;base64," + base64(jpeg);
 }
 
 }  // namespace florence2

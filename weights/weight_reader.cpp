@@ -84,6 +84,18 @@ bool known_extra(std::string_view name) {
          name.find("vision_tower.head.") != name.npos;
 }
 
+/// The tensor of the file whose name agrees longest with that of a missing one: it shows where another network departs.
+std::string nearest(const TensorSource& source, std::string_view name) {
+  std::size_t longest = 0;
+  std::string_view found;
+  for (const TensorInfo& info : source.tensors()) {
+    const auto difference = std::mismatch(name.begin(), name.end(), info.name.begin(), info.name.end()).first;
+    const auto common = static_cast<std::size_t>(difference - name.begin());
+    if (common > longest) longest = common, found = info.name;
+  }
+  return found.empty() ? std::string() : ", the nearest is \"" + std::string(found) + "\"";
+}
+
 }  // namespace
 
 Result<WeightReader> WeightReader::open(const std::string& directory, const Options& options) {
@@ -305,8 +317,8 @@ Result<Buffer<float>> WeightReader::scales_of(std::span<const std::string> names
 
 Error WeightReader::missing(const std::string& name) const {
   return {ErrorCode::model,
-          "tensor \"" + name + "\" is missing (the file holds " + std::to_string(used_.size()) +
-              " others); is this Florence-2?",
+          "tensor \"" + name + "\" is missing (the file holds " + std::to_string(used_.size()) + " others" +
+              nearest(source_, name) + "); is this Florence-2?",
           source_.path()};
 }
 
@@ -333,6 +345,10 @@ Result<WeightReader::Stored> WeightReader::expect(std::string_view hf_name, std:
 
 Result<WeightReader::Stored> WeightReader::adapt(std::string_view hf_name, const Stored& stored) {
   if (!is_adapted(hf_name)) return stored;
+  if (stored.dtype == DType::s8) {
+    return damaged(*stored.info,
+                   " is quantised, which no adapter can be merged into; use the checkpoint it was made from");
+  }
   // The one tensor that the two layouts hold transposed; adapters have it as a layer, outputs first.
   std::vector<std::int64_t> shape = stored.info->shape;
   const bool is_transposed = ms_layout_ && stored.info->name == "image_projection";

@@ -11,8 +11,7 @@ constexpr int kPanelBytes = kPanelWidth * 4;         // between the rows of a ti
 constexpr int kStepBytes = kTileRows * kPanelBytes;  // of a panel, that one step of the inner loop reads
 constexpr int kPieceSteps = 24 * 1024 / kStepBytes;  // a piece of a panel fills half of L1
 constexpr int kStripRows = 4 * kStepRows;            // rows that pass over a piece
-constexpr int kStepSums = kStepRows * kPanelWidth;   // sums of two tiles of rows
-constexpr int kStripSums = kStripRows / kStepRows * kStepSums;
+constexpr int kStripSums = kStripRows * kPanelWidth;
 static_assert(kPanelWidth == 2 * kTileFloats);
 
 /// The operand of ldtilecfg.
@@ -128,6 +127,7 @@ class Meanwhile {
 /// Steps [first, last) of k for the rows from row0 on, added to `sums` [rows][kPanelWidth] or, from step 0 on, to zero.
 /// Two tiles of rows stream A and keep the panel's piece in L1 for the rows that follow. One tile is all there is (or
 /// all that is left): then it is the panel that streams past.
+/// Rows that waited are finished by the end, so `sums` may be where theirs were.
 template <typename Tiles, bool kTwo>
 inline void multiply_tiles(const typename Tiles::Block& g, std::int64_t row0, std::int64_t first, std::int64_t last,
                            float* sums, Meanwhile<Tiles>& meanwhile) {
@@ -208,7 +208,7 @@ void multiply_rest(const typename Tiles::Block& g, std::int64_t row0, int rows, 
 /// not here has no tile state for the system to save.
 template <typename Tiles>
 void gemm_tiles(const typename Tiles::Block& g) {
-  alignas(kTileBytes) float sums[kStripSums + kStepSums];
+  alignas(kTileBytes) float sums[kStripSums];
   const std::int64_t steps = g.k * Tiles::kElementBytes / kTileBytes;
   const std::int64_t whole = g.m / kStepRows * kStepRows;
   const int rest = static_cast<int>(g.m - whole);
@@ -219,7 +219,7 @@ void gemm_tiles(const typename Tiles::Block& g) {
     multiply_strip(g, row, rows, steps, sums, meanwhile);
   }
   if (rest > 0 && !Tiles::multiply_few(g, whole, rest)) {
-    multiply_rest(g, whole, rest, steps, sums + kStripSums, meanwhile);
+    multiply_rest(g, whole, rest, steps, sums, meanwhile);
   }
   if (meanwhile.rows() > 0) {
     _tile_release();

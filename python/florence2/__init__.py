@@ -8,15 +8,17 @@
         print(item.label, item.box, item.score)
 """
 
-from ._model import EncodedImage, Model, Runner, TaskInfo, build_description, tasks, version
+from ._model import EncodedImage, Model, Runner, build_description, version
 from ._native import ArgumentError, Cancelled, Florence2Error, NotFoundError
 from ._options import Options
 from ._result import Item, Result, TextLine
+from ._tasks import CustomTask, load_tasks, tasks
 
 __version__ = version()
 __all__ = [
     "ArgumentError",
     "Cancelled",
+    "CustomTask",
     "EncodedImage",
     "Florence2Error",
     "Item",
@@ -25,9 +27,9 @@ __all__ = [
     "Options",
     "Result",
     "Runner",
-    "TaskInfo",
     "TextLine",
     "build_description",
+    "load_tasks",
     "tasks",
     "version",
 ]

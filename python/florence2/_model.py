@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence, Union
 
 import numpy
@@ -13,39 +12,13 @@ import numpy
 from . import _native as native
 from ._options import NativeOptions, Options
 from ._result import Result, read_result
+from ._tasks import CustomTask, describe_task, native_task, task_number
 
 if TYPE_CHECKING:
     from PIL import Image
     from typing_extensions import Unpack
 
     Picture = Union[str, os.PathLike[str], "numpy.ndarray[Any, Any]", Image.Image]
-
-
-@dataclass(frozen=True)
-class TaskInfo:
-    """One of the fifteen tasks."""
-
-    name: str
-    token: str
-    prompt: str
-    description: str
-
-
-def _describe_task(number: int) -> TaskInfo:
-    info = native.TaskInfo()
-    native.call("fl2_task_describe", number, ctypes.byref(info))
-    return TaskInfo(info.name.decode(), info.token.decode(), info.prompt.decode(), info.description.decode())
-
-
-def tasks() -> List[TaskInfo]:
-    """The table of tasks."""
-    return [_describe_task(number) for number in range(15)]
-
-
-def _task_number(name: str) -> int:
-    number = ctypes.c_int()
-    native.call("fl2_task_parse", name.encode(), ctypes.byref(number))
-    return number.value
 
 
 def version() -> str:
@@ -68,12 +41,21 @@ class Model:
         threads: int = 0,
         isa: str = "",
         check_weights: bool = False,
+        adapters: Sequence[tuple[Union[str, os.PathLike[str]], float]] = (),
     ) -> None:
+        """`adapters`: folders in PEFT's layout with their scale (1.0: as trained), merged in this order."""
         options = native.ModelOptions()
         options.precision = precision.encode()
         options.threads = threads
         options.isa = isa.encode()
         options.check_weights = int(check_weights)
+        entries = (native.Adapter * len(adapters))()
+        for entry, (folder, scale) in zip(entries, adapters):
+            entry.size = ctypes.sizeof(native.Adapter)
+            entry.directory = os.fsencode(folder)
+            entry.scale = scale
+        options.adapters = entries
+        options.adapter_count = len(adapters)
         self._handle = native.Handle("fl2_model_free", "fl2_model_load", os.fsencode(directory), ctypes.byref(options))
 
     @property
@@ -166,10 +148,14 @@ class Runner:
         with self._lock:
             return EncodedImage(native.Handle("fl2_image_free", function, self._handle.pointer, source))
 
-    def run(self, image: Union[EncodedImage, Picture], task: str, **options: Unpack[Options]) -> Result:
-        """The answer to a task: "<OD>", "OD" or "od"."""
-        number = _task_number(task)
-        return self._run("fl2_run", image, number, _describe_task(number).token, options)
+    def run(
+        self, image: Union[EncodedImage, Picture], task: Union[str, CustomTask], **options: Unpack[Options]
+    ) -> Result:
+        """The answer to a task: "<OD>", "OD" or "od", or one of your own."""
+        if isinstance(task, CustomTask):
+            return self._run("fl2_run_custom", image, ctypes.byref(native_task(task)), task.token, options)
+        number = task_number(task)
+        return self._run("fl2_run", image, number, describe_task(number).token, options)
 
     def run_prompt(self, image: Union[EncodedImage, Picture], prompt: str, **options: Unpack[Options]) -> Result:
         """Sends `prompt` as it is; the option prompt_answer says how to read the answer."""
@@ -194,7 +180,7 @@ class Runner:
 
     def run_batch(self, requests: Sequence[tuple[EncodedImage, str, Options]]) -> List[Union[Result, Exception]]:
         """One answer, or what went wrong, for each (image, task, options); decoded together, each as if alone."""
-        numbers = [_task_number(task) for _, task, _ in requests]
+        numbers = [task_number(task) for _, task, _ in requests]
         all_options = [NativeOptions(options) for _, _, options in requests]
         raw = (native.Request * len(requests))()
         for entry, (image, _, _), number, options in zip(raw, requests, numbers, all_options):
@@ -206,7 +192,7 @@ class Runner:
         def ask() -> List[Union[Result, Exception]]:
             batch = native.Handle("fl2_batch_free", "fl2_run_batch", self._handle.pointer, raw, len(requests))
             return [
-                self._batch_answer(batch.pointer, i, _describe_task(number).token, options.compat)
+                self._batch_answer(batch.pointer, i, describe_task(number).token, options.compat)
                 for i, (number, options) in enumerate(zip(numbers, all_options))
             ]
 

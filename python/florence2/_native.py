@@ -32,6 +32,10 @@ class TaskInfo(Struct):
     ]
 
 
+class Adapter(Struct):
+    _fields_ = [("size", c_size_t), ("directory", c_char_p), ("scale", c_float)]
+
+
 class ModelOptions(Struct):
     _fields_ = [
         ("size", c_size_t),
@@ -39,6 +43,8 @@ class ModelOptions(Struct):
         ("check_weights", c_int),
         ("isa", c_char_p),
         ("precision", c_char_p),
+        ("adapters", POINTER(Adapter)),
+        ("adapter_count", c_int),
     ]
 
 
@@ -170,6 +176,10 @@ _SIGNATURES = {
     "fl2_build_description": (c_char_p, []),
     "fl2_task_describe": (Status, [c_int, POINTER(TaskInfo)]),
     "fl2_task_parse": (Status, [c_char_p, POINTER(c_int)]),
+    "fl2_tasks_load": (Status, [c_char_p, _OUT]),
+    "fl2_tasks_free": (None, [c_void_p]),
+    "fl2_tasks_count": (c_int, [c_void_p]),
+    "fl2_tasks_get": (Status, [c_void_p, c_int, POINTER(TaskInfo)]),
     "fl2_model_load": (Status, [c_char_p, POINTER(ModelOptions), _OUT]),
     "fl2_model_free": (None, [c_void_p]),
     "fl2_model_describe": (Status, [c_void_p, POINTER(ModelInfo)]),
@@ -270,4 +280,4 @@ class Handle:
     def __del__(self) -> None:
         if getattr(self, "pointer", None):
             self._free(self.pointer)
-            self.pointer = c_void_p()
+            self.pointer = None

@@ -10,7 +10,7 @@ from . import _native as native
 
 ANSWER_KINDS = ("text", "boxes", "quads", "polygons", "boxes_or_polygons")
 _COMPATS = ("none", "hf", "ms")
-_EARLY_STOPPING = {True: 0, False: 1, "never": 2}
+_EARLY_STOPPING = (True, False, "never")
 
 
 class Options(TypedDict, total=False):
@@ -53,9 +53,9 @@ class CallbackFailure:
             return 0
 
 
-def _choice(name: str, value: str, allowed: Sequence[str]) -> int:
+def number_of(name: str, value: object, allowed: Sequence[object]) -> int:
     if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, not {value!r}")
     return list(allowed).index(value)
 
 
@@ -85,8 +85,8 @@ class NativeOptions:
             names: List[bytes] = [name.encode() for name in options["classes"]]
             self.struct.classes = (ctypes.c_char_p * len(names))(*names)
             self.struct.class_count = len(names)
-        self.struct.compat = _choice("compat", self.compat, _COMPATS)
-        self.struct.prompt_answer = _choice("prompt_answer", options.get("prompt_answer", "text"), ANSWER_KINDS)
+        self.struct.compat = number_of("compat", self.compat, _COMPATS)
+        self.struct.prompt_answer = number_of("prompt_answer", options.get("prompt_answer", "text"), ANSWER_KINDS)
 
     def _set_generation(self, options: Options) -> None:
         for name in ("num_beams", "max_new_tokens", "min_new_tokens", "no_repeat_ngram", "top_k", "seed"):
@@ -101,7 +101,7 @@ class NativeOptions:
         for name in ("well_formed", "sample"):
             setattr(self.struct, name, int(bool(options.get(name, False))))
         if "early_stopping" in options:
-            self.struct.early_stopping = _EARLY_STOPPING[options["early_stopping"]]
+            self.struct.early_stopping = number_of("early_stopping", options["early_stopping"], _EARLY_STOPPING)
 
     def _set_callbacks(self, options: Options) -> None:
         guard = self.failure.guard

@@ -82,10 +82,9 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     return low, high
 
 
-def with_interval(values: np.ndarray, sign: str = "") -> str:
+def with_interval(values: np.ndarray, form: str) -> str:
     """Mean and interval in points (hundredths)."""
-    low, high = interval(values)
-    return f"{100 * values.mean():{sign}.1f} ({100 * low:{sign}.1f}..{100 * high:{sign}.1f})"
+    return "{} ({}..{})".format(*(f"{100 * x:{form}}" for x in (values.mean(), *interval(values))))
 
 
 def table(measured: dict, precisions: list[str]) -> str:
@@ -97,9 +96,9 @@ def table(measured: dict, precisions: list[str]) -> str:
     for (task, metric), values in measured[BASELINE].items():
         if metric == "same tokens":
             continue
-        row = [f"`{task}`", str(len(values)), metric, with_interval(values)]
+        row = [f"`{task}`", str(len(values)), metric, with_interval(values, ".1f")]
         for p in others:
-            row += [f"{100 * measured[p][task, 'same tokens'].mean():.1f}", with_interval(measured[p][task, metric] - values, "+")]
+            row += [f"{100 * measured[p][task, 'same tokens'].mean():.1f}", with_interval(measured[p][task, metric] - values, "+.2f")]
         lines.append(row)
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -110,7 +109,8 @@ def verdict(measured: dict, precision: str) -> str:
     losses = {key: (values - measured[BASELINE][key]).mean() for key, values in measured[precision].items() if key[1] != "same tokens"}
     worst = min(losses, key=losses.get)
     return (f"{precision}: {100 * same.mean():.2f} % of {len(same)} answers have the tokens of {BASELINE}; "
-            f"largest loss {-100 * losses[worst]:.2f} points, {worst[0]} {worst[1]}; mean {-100 * np.mean(list(losses.values())):+.3f}")
+            f"largest loss {max(-100 * losses[worst], 0):.2f} points ({worst[0]} {worst[1]}), "
+            f"mean change {100 * np.mean(list(losses.values())):+.3f}")
 
 
 def main():

@@ -1,13 +1,11 @@
-#include "tests/sha256.hpp"
+#include "core/sha256.hpp"
 
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
-#include <cstdint>
-#include <vector>
 
-namespace florence2::test {
+namespace florence2 {
 namespace {
 
 constexpr std::array<int, 64> first_primes() {
@@ -51,31 +49,45 @@ void add_block(State& state, const std::uint8_t* block, const std::array<std::ui
 
 }  // namespace
 
-std::string sha256(std::span<const std::byte> bytes) {
-  static constexpr auto primes = first_primes();
+Sha256::Sha256() {
+  static constexpr auto kPrimes = first_primes();
   static const auto constants = [] {
     std::array<std::uint32_t, 64> values{};
-    for (std::size_t i = 0; i < 64; ++i) values[i] = fraction_bits(std::cbrt(static_cast<long double>(primes[i])));
+    for (std::size_t i = 0; i < 64; ++i) values[i] = fraction_bits(std::cbrt(static_cast<long double>(kPrimes[i])));
     return values;
   }();
-  State state{};
-  for (std::size_t i = 0; i < 8; ++i) state[i] = fraction_bits(std::sqrt(static_cast<long double>(primes[i])));
+  constants_ = &constants;
+  for (std::size_t i = 0; i < 8; ++i) state_[i] = fraction_bits(std::sqrt(static_cast<long double>(kPrimes[i])));
+}
 
+void Sha256::add(std::span<const std::byte> bytes) {
+  size_ += bytes.size();
   const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
-  const std::size_t whole = bytes.size() / 64 * 64;
-  for (std::size_t at = 0; at < whole; at += 64) add_block(state, data + at, constants);
-  std::vector<std::uint8_t> tail(data + whole, data + bytes.size());
-  tail.push_back(0x80);
-  tail.resize(tail.size() + (120 - tail.size()) % 64);
-  const std::uint64_t bits = std::uint64_t{bytes.size()} * 8;
-  for (int shift = 56; shift >= 0; shift -= 8) tail.push_back(static_cast<std::uint8_t>(bits >> shift));
-  for (std::size_t at = 0; at < tail.size(); at += 64) add_block(state, tail.data() + at, constants);
+  std::size_t left = bytes.size();
+  while (left > 0) {
+    const std::size_t taken = std::min(left, block_.size() - filled_);
+    std::copy_n(data, taken, block_.begin() + static_cast<std::ptrdiff_t>(filled_));
+    data += taken;
+    left -= taken;
+    filled_ += taken;
+    if (filled_ < block_.size()) break;
+    add_block(state_, block_.data(), *constants_);
+    filled_ = 0;
+  }
+}
 
+std::string Sha256::finish() {
+  const std::uint64_t bits = size_ * 8;
+  std::array<std::byte, 72> tail{std::byte{0x80}};
+  // A one bit, zeros up to 8 bytes before the end of a block, the length.
+  const std::size_t zeros = (block_.size() + 55 - filled_) % block_.size();
+  for (std::size_t i = 0; i < 8; ++i) tail[1 + zeros + i] = static_cast<std::byte>(bits >> (56 - 8 * i));
+  add(std::span(tail).first(zeros + 9));
   std::string text;
-  for (const std::uint32_t word : state) {
+  for (const std::uint32_t word : state_) {
     for (int shift = 28; shift >= 0; shift -= 4) text += "0123456789abcdef"[word >> shift & 15];
   }
   return text;
 }
 
-}  // namespace florence2::test
+}  // namespace florence2
