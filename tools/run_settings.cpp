@@ -31,6 +31,8 @@ Usage: florence2 [run] [options] IMAGE...    IMAGE: a file, a folder, or - for s
        florence2 bench       time each stage on this machine
        florence2 compare     what a precision or another checkpoint changes
        florence2 info        what a checkpoint holds and what this CPU offers
+       florence2 convert     write a checkpoint in the precision it will be run in
+       florence2 download    a checkpoint from Hugging Face's hub
        florence2 tokenize | parse | preprocess         the edges of the model, alone
        florence2 help        this text, of any command; the manual
        florence2 completion  completion for bash, zsh or fish
