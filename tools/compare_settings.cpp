@@ -121,13 +121,17 @@ Result<std::vector<std::string>> precisions_of(const Sides& sides) {
   return precisions;
 }
 
-Result<std::vector<ContestantSpec>> make_contestants(const Sides& sides, const std::string& folder) {
+Result<std::vector<ContestantSpec>> make_contestants(const Sides& sides, const RunSettings& run) {
   FL_ASSIGN(std::vector<std::string> precisions, precisions_of(sides));
   if (precisions.size() == 1) precisions.push_back(precisions[0]);
+  FL_ASSIGN(const std::string reference, find_model(run.model, run.quiet));
+  std::string other = reference;
+  if (!sides.against.empty()) {
+    FL_ASSIGN(other, find_model(sides.against, run.quiet));
+  }
   std::vector<ContestantSpec> contestants;
   for (const std::string& precision : precisions) {
-    const bool other = !contestants.empty() && !sides.against.empty();
-    contestants.push_back({other ? sides.against : folder, precision});
+    contestants.push_back({contestants.empty() ? reference : other, precision});
   }
   return contestants;
 }
@@ -146,8 +150,7 @@ Result<std::optional<CompareSettings>> parse_compare_settings(int argc, char** a
   const bool nothing_asked = question.tasks.empty() && question.text.empty() && question.regions.empty();
   if (nothing_asked) question.tasks = {"caption", "od", "dense_region_caption", "ocr"};
   FL_ASSIGN(settings.run.jobs, make_jobs(question, settings.run));
-  FL_ASSIGN(const std::string folder, find_model(settings.run.model, settings.run.quiet));
-  FL_ASSIGN(settings.contestants, make_contestants(sides, folder));
+  FL_ASSIGN(settings.contestants, make_contestants(sides, settings.run));
   return std::optional<CompareSettings>(std::move(settings));
 }
 

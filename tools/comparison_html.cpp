@@ -20,7 +20,7 @@ constexpr const char* kHead = R"(<!DOCTYPE html>
 :root { color-scheme: light dark; --line: #8885; --same: #2a8a4a; --other: #c05010 }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; padding: 0 1rem; max-width: 90rem }
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; white-space: nowrap }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
 th:first-child, td:first-child { text-align: left }
 th[title] { text-decoration: underline dotted }
 .answers { display: flex; flex-wrap: wrap; gap: 1rem }
@@ -28,7 +28,8 @@ th[title] { text-decoration: underline dotted }
 .answer img { max-width: 100%; height: auto; display: block }
 .answer p { white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0 }
 .same { color: var(--same) } .other { color: var(--other) }
-svg { display: block; margin: .5rem 0; max-width: 100% } polyline { fill: none; stroke: var(--other); stroke-width: 1.5 }
+svg { display: block; margin: .5rem 0; max-width: 100% }
+polyline { fill: none; stroke: var(--other); stroke-width: 1.5 }
 </style></head><body>
 <h1>florence2 compare</h1>
 )";

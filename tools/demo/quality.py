@@ -109,7 +109,7 @@ def verdict(measured: dict, precision: str) -> str:
     losses = {key: (values - measured[BASELINE][key]).mean() for key, values in measured[precision].items() if key[1] != "same tokens"}
     worst = min(losses, key=losses.get)
     return (f"{precision}: {100 * same.mean():.2f} % of {len(same)} answers have the tokens of {BASELINE}; "
-            f"largest loss {max(-100 * losses[worst], 0):.2f} points ({worst[0]} {worst[1]}), "
+            f"largest loss {max(0.0, -100 * losses[worst]):.2f} points ({worst[0]} {worst[1]}), "
             f"mean change {100 * np.mean(list(losses.values())):+.3f}")
 
 
