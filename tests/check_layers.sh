@@ -33,4 +33,11 @@ complain 'core kernels tokenizer weights model tools' 'include *<(omp\.h|.*intri
 complain 'core kernels tokenizer weights model' 'include *<(thread|mutex|condition_variable)>' \
   '^kernels/thread_pool\.' 'threads are for kernels/thread_pool'
 complain 'kernels' 'Florence-2|BART|DaViT|<loc_' '^$' 'kernels do not know the model'
+# One namespace holds all folders, so two types of one name are one type to the linker, with either one's destructor.
+twice=$(grep -rhoE '^(struct|class|enum class) (FLORENCE2_API )?[A-Za-z0-9_]+ [^;]*\{' --include='*.hpp' --exclude-dir=simd core kernels tokenizer weights model tools |
+  sed -E 's/^(struct|class|enum class) (FLORENCE2_API )?([A-Za-z0-9_]+).*/\3/' | sort | uniq -d)
+if [ -n "$twice" ]; then
+  echo "types that two headers define: $twice"
+  failed=1
+fi
 exit $failed

@@ -5,8 +5,8 @@
 
 #include "tools/commands.hpp"
 #include "tools/common_options.hpp"
+#include "tools/job_options.hpp"
 #include "tools/model_folder.hpp"
-#include "tools/question.hpp"
 
 namespace florence2 {
 namespace {
@@ -61,7 +61,7 @@ void add_side_options(Arguments& arguments, RunSettings& run, Sides& sides) {
   add_threads_option(arguments, run.threads);
 }
 
-void add_question_options(Arguments& arguments, CompareSettings& settings, Question& question) {
+void add_question_options(Arguments& arguments, CompareSettings& settings, JobOptions& question) {
   RunSettings& run = settings.run;
   arguments.group("Pictures and questions");
   arguments.positionals("IMAGE", "-i,--image", "the same as IMAGE: a file or a folder", run.inputs.names);
@@ -84,7 +84,7 @@ void add_question_options(Arguments& arguments, CompareSettings& settings, Quest
                   integer_into(run.answer.generation.max_new_tokens, 1, kMostNewTokens));
 }
 
-void declare(Arguments& arguments, CompareSettings& settings, Question& question, Sides& sides) {
+void declare(Arguments& arguments, CompareSettings& settings, JobOptions& question, Sides& sides) {
   add_side_options(arguments, settings.run, sides);
   add_question_options(arguments, settings, question);
   arguments.group("Report");
@@ -140,7 +140,7 @@ Result<std::vector<ContestantSpec>> make_contestants(const Sides& sides, const R
 
 Result<std::optional<CompareSettings>> parse_compare_settings(int argc, char** argv) {
   CompareSettings settings;
-  Question question;
+  JobOptions question;
   Sides sides;
   Arguments arguments("compare", kHeading);
   declare(arguments, settings, question, sides);
@@ -156,7 +156,7 @@ Result<std::optional<CompareSettings>> parse_compare_settings(int argc, char** a
 
 HelpPage compare_page() {
   CompareSettings settings;
-  Question question;
+  JobOptions question;
   Sides sides;
   Arguments arguments("compare", kHeading);
   declare(arguments, settings, question, sides);

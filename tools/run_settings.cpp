@@ -3,8 +3,8 @@
 #include "tools/commands.hpp"
 #include "tools/common_options.hpp"
 #include "tools/formats.hpp"
+#include "tools/job_options.hpp"
 #include "tools/picture_outputs.hpp"
-#include "tools/question.hpp"
 #include "tools/task_names.hpp"
 
 namespace florence2 {
@@ -65,7 +65,7 @@ std::vector<std::string> task_names() {
   return names;
 }
 
-void add_task_options(Arguments& arguments, Question& question, RunOptions& answer) {
+void add_task_options(Arguments& arguments, JobOptions& question, RunOptions& answer) {
   arguments.group("What to ask");
   arguments.repeatable("-p,--task", "TASK", "default: caption; several with commas between, or several times",
                        each_of(append_to(question.tasks)));
@@ -203,7 +203,7 @@ void add_model_options(Arguments& arguments, RunSettings& settings) {
   add_compat_option(arguments, settings.answer.compat);
 }
 
-void declare(Arguments& arguments, RunSettings& settings, Question& question, std::optional<Format>& format) {
+void declare(Arguments& arguments, RunSettings& settings, JobOptions& question, std::optional<Format>& format) {
   add_task_options(arguments, question, settings.answer);
   add_input_options(arguments, settings);
   add_output_options(arguments, settings, format);
@@ -213,7 +213,7 @@ void declare(Arguments& arguments, RunSettings& settings, Question& question, st
 }
 
 /// Pictures and questions come from the options or from a file of requests, not from both.
-Status check_sources(const RunSettings& settings, const Question& question) {
+Status check_sources(const RunSettings& settings, const JobOptions& question) {
   const bool pictures = !settings.inputs.names.empty() || !settings.inputs.list.empty();
   if (settings.requests.empty()) {
     if (pictures) return {};
@@ -244,7 +244,7 @@ Status check(const RunSettings& settings) {
 
 Result<std::optional<RunSettings>> parse_run_settings(int argc, char** argv) {
   RunSettings settings;
-  Question question;
+  JobOptions question;
   std::optional<Format> format;
   Arguments arguments("run", kHeading + task_list());
   declare(arguments, settings, question, format);
@@ -260,7 +260,7 @@ Result<std::optional<RunSettings>> parse_run_settings(int argc, char** argv) {
 
 HelpPage run_page() {
   RunSettings settings;
-  Question question;
+  JobOptions question;
   std::optional<Format> format;
   Arguments arguments("run", kHeading + task_list());
   declare(arguments, settings, question, format);

@@ -9,7 +9,7 @@
 namespace florence2 {
 
 /// What the options say before they are put together as jobs.
-struct Question {
+struct JobOptions {
   std::vector<std::string> tasks;  ///< names, of the table or of `task_file`
   std::string task_file;
   std::vector<std::string> prompts;
@@ -20,6 +20,6 @@ struct Question {
 /// A job for each task and region, in the order asked; prompts last. Without any: open-vocabulary detection when
 /// classes are given, text with quadrilaterals when lines are asked for, else a caption. Errors: argument for unknown
 /// tasks, inputs that nobody takes, tasks that miss theirs; load_tasks().
-Result<std::vector<Job>> make_jobs(const Question& question, const RunSettings& settings);
+Result<std::vector<Job>> make_jobs(const JobOptions& question, const RunSettings& settings);
 
 }  // namespace florence2

@@ -1,4 +1,4 @@
-#include "tools/question.hpp"
+#include "tools/job_options.hpp"
 
 #include <algorithm>
 
@@ -26,14 +26,14 @@ Result<Job> find_task(const std::vector<CustomTask>& custom, const std::string& 
   return job_of(*task);
 }
 
-Task default_task(const Question& question, const RunSettings& settings) {
+Task default_task(const JobOptions& question, const RunSettings& settings) {
   if (!settings.answer.classes.empty()) return Task::open_vocabulary_detection;
   if (settings.ocr_lines) return Task::ocr_with_region;
   return question.text.empty() ? Task::caption : Task::phrase_grounding;
 }
 
 /// One job for each region where the task takes one, else one job.
-void add_jobs(Job job, const Question& question, std::vector<Job>& jobs) {
+void add_jobs(Job job, const JobOptions& question, std::vector<Job>& jobs) {
   if (job.input() == TaskInput::region && !question.regions.empty()) {
     for (const Box& region : question.regions) {
       job.region = region;
@@ -55,7 +55,7 @@ Status check_prompt(const Job& job, const RunSettings& settings) {
   return prompt ? Status() : Status(prompt.error());
 }
 
-Status check_inputs(const std::vector<Job>& jobs, const Question& question, const RunSettings& settings) {
+Status check_inputs(const std::vector<Job>& jobs, const JobOptions& question, const RunSettings& settings) {
   bool text_used = question.text.empty(), region_used = question.regions.empty();
   for (const Job& job : jobs) {
     text_used = text_used || !job.text.empty();
@@ -86,7 +86,7 @@ TaskInput Job::input() const {
   return custom ? custom->input : TaskInput::none;
 }
 
-Result<std::vector<Job>> make_jobs(const Question& question, const RunSettings& settings) {
+Result<std::vector<Job>> make_jobs(const JobOptions& question, const RunSettings& settings) {
   std::vector<CustomTask> custom;
   if (!question.task_file.empty()) {
     FL_ASSIGN(custom, load_tasks(question.task_file));
