@@ -144,6 +144,20 @@ void window_block(benchmark::State& state, const KernelTable& table, WeightType 
   count_flops(state, 2.0 * static_cast<double>(kGrid.tokens() * kChannels * (4 * kChannels + 2 * 144)));
 }
 
+/// The encoder's attention: 577 image tokens and a prompt of 10, 12 heads of 64.
+void encoder_attention(benchmark::State& state, const KernelTable& table, Arithmetic arithmetic) {
+  constexpr std::int64_t kTokens = 587, kWidth = 768;
+  const Buffer<float> qkv = random_buffer(kTokens * 3 * kWidth);
+  Buffer<float> dst(kTokens * kWidth);
+  const View<const float> rows(qkv.data(), kTokens, 3 * kWidth);
+  Context context(table, 1);
+  for (auto _ : state) {
+    attention(context, {dst.data(), kTokens, kWidth}, rows.col_range(0, kWidth), rows.col_range(kWidth, kWidth),
+              rows.col_range(2 * kWidth, kWidth), 12, 0.125f, arithmetic);
+  }
+  count_flops(state, 4.0 * static_cast<double>(kTokens * kTokens * kWidth));
+}
+
 void channel_block(benchmark::State& state, const KernelTable& table, WeightType type) {
   const AttentionWeights weights = random_attention(table, type);
   Buffer<float> x = random_buffer(kGrid.tokens() * kChannels), values(kGrid.tokens() * kChannels);
@@ -232,7 +246,14 @@ void add_blocks_and_rows(const KernelTable& table) {
   const std::string prefix = std::string(table.name) + "/";
   add(prefix + "mlp_block_f32/s3", [&](benchmark::State& state) { mlp(state, table, DType::f32); });
   add(prefix + "mlp_block_s8/s3", [&](benchmark::State& state) { mlp(state, table, DType::s8); });
-  add(prefix + "window_attention_block/s3", [&](benchmark::State& state) { window_block(state, table, DType::f32); });
+  add(prefix + "window_attention_block_f32/s3",
+      [&](benchmark::State& state) { window_block(state, table, DType::f32); });
+  add(prefix + "window_attention_block_s8/s3", [&](benchmark::State& state) { window_block(state, table, DType::s8); });
+  for (const Arithmetic arithmetic : {Arithmetic::f32, Arithmetic::fixed}) {
+    const std::string name = arithmetic == Arithmetic::f32 ? "attention_f32" : "attention_fixed";
+    add(prefix + name + "/encoder",
+        [&table, arithmetic](benchmark::State& state) { encoder_attention(state, table, arithmetic); });
+  }
   add(prefix + "channel_attention_block/s3", [&](benchmark::State& state) { channel_block(state, table, DType::f32); });
   add(prefix + "gelu", [&](benchmark::State& state) { gelu(state, table); });
   for (const std::int64_t n : {144, 587}) {

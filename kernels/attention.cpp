@@ -7,50 +7,48 @@
 
 #include "core/check.hpp"
 #include "kernels/attention_head.hpp"
-#include "kernels/panels.hpp"
 
 namespace florence2 {
+
 void attention(Context& context, View<float> dst, View<const float> q, View<const float> k, View<const float> v,
                int heads, float scale, Arithmetic arithmetic) {
-  const KernelTable& table = context.table();
   const std::int64_t head_dim = q.cols / heads;
-  context.reserve(attention_head_scratch(table, k.rows, head_dim));
-  context.parallel_for(heads, [&](std::int64_t head, int thread) {
-    const std::int64_t first = head * head_dim;
-    const HeadViews views = {dst.col_range(first, head_dim), q.col_range(first, head_dim), k.col_range(first, head_dim),
-                             v.col_range(first, head_dim)};
-    attention_head(table, context.scratch(thread), views, scale, arithmetic);
+  const HeadAttention head(context.table(), arithmetic, k.rows, head_dim);
+  context.reserve(head.packed_floats() + head.scratch_floats(q.rows));
+  context.parallel_for(heads, [&](std::int64_t index, int thread) {
+    const std::int64_t first = index * head_dim;
+    float* const packed = context.scratch(thread);
+    float* const scratch = packed + head.packed_floats();
+    head.pack(packed, scratch, k.col_range(first, head_dim), v.col_range(first, head_dim));
+    head.attend(dst.col_range(first, head_dim), q.col_range(first, head_dim), packed, scratch, scale);
   });
 }
 
-void pack_cross_cache(Context& context, CrossCache& cache, View<const float> k, View<const float> v, int heads) {
-  const KernelTable& table = context.table();
+void pack_cross_cache(Context& context, CrossCache& cache, View<const float> k, View<const float> v, int heads,
+                      Arithmetic arithmetic) {
   cache.heads = heads;
   cache.length = k.rows;
   cache.head_dim = k.cols / heads;
-  cache.key_floats = panel_floats(table.nr, cache.length, cache.head_dim);
-  cache.value_floats = panel_floats(table.nr, cache.head_dim, cache.length);
-  cache.keys.ensure(heads * cache.key_floats);
-  cache.values.ensure(heads * cache.value_floats);
-  context.parallel_for(heads, [&](std::int64_t head, int) {
-    const std::int64_t first = head * cache.head_dim;
-    pack_panels(cache.keys.data() + head * cache.key_floats, k.col_range(first, cache.head_dim), table.nr);
-    pack_panels_transposed(cache.values.data() + head * cache.value_floats, v.col_range(first, cache.head_dim),
-                           table.nr);
+  cache.arithmetic = arithmetic;
+  const HeadAttention head(context.table(), arithmetic, cache.length, cache.head_dim);
+  cache.head_floats = head.packed_floats();
+  cache.packed.ensure(heads * cache.head_floats);
+  context.reserve(head.scratch_floats(1));
+  context.parallel_for(heads, [&](std::int64_t index, int thread) {
+    const std::int64_t first = index * cache.head_dim;
+    head.pack(cache.packed.data() + index * cache.head_floats, context.scratch(thread),
+              k.col_range(first, cache.head_dim), v.col_range(first, cache.head_dim));
   });
 }
 
 void cross_attention(Context& context, View<float> dst, View<const float> q, const CrossCache& cache, float scale) {
-  const KernelTable& table = context.table();
   FL_DCHECK(q.cols == cache.heads * cache.head_dim);
-  context.reserve(q.rows * cache.length);
-  context.parallel_for(cache.heads, [&](std::int64_t head, int thread) {
-    const std::int64_t first = head * cache.head_dim;
-    const View<float> scores(context.scratch(thread), q.rows, cache.length);
-    multiply_panels(table, scores, q.col_range(first, cache.head_dim), cache.keys.data() + head * cache.key_floats);
-    for (std::int64_t r = 0; r < q.rows; ++r) table.softmax(scores.row(r), cache.length, scale);
-    multiply_panels(table, dst.col_range(first, cache.head_dim), scores,
-                    cache.values.data() + head * cache.value_floats);
+  const HeadAttention head(context.table(), cache.arithmetic, cache.length, cache.head_dim);
+  context.reserve(head.scratch_floats(q.rows));
+  context.parallel_for(cache.heads, [&](std::int64_t index, int thread) {
+    const std::int64_t first = index * cache.head_dim;
+    head.attend(dst.col_range(first, cache.head_dim), q.col_range(first, cache.head_dim),
+                cache.packed.data() + index * cache.head_floats, context.scratch(thread), scale);
   });
 }
 

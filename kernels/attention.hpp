@@ -10,11 +10,17 @@
 
 namespace florence2 {
 
-/// How queries, keys, values and softmax weights are multiplied: as they are, or rounded to bf16.
-enum class Arithmetic : std::uint8_t { f32, bf16 };
+/// How queries, keys, values and softmax weights are multiplied: as they are, rounded to bf16, or in 16-bit fixed
+/// point.
+enum class Arithmetic : std::uint8_t { f32, bf16, fixed };
 
-/// The arithmetic of the layer that made queries, keys and values.
-inline Arithmetic arithmetic_of(const Linear& qkv) { return qkv.weight.paired() ? Arithmetic::bf16 : Arithmetic::f32; }
+/// The arithmetic that suits the layer that made queries, keys and values: bf16 after bf16, and after 8-bit weights
+/// what is quickest among what is much more exact than they are.
+inline Arithmetic arithmetic_of(const KernelTable& table, const Linear& qkv) {
+  if (qkv.weight.paired()) return Arithmetic::bf16;
+  if (qkv.weight.dtype() != DType::s8) return Arithmetic::f32;
+  return table.gemm_f32_bf16_bf16p != nullptr ? Arithmetic::bf16 : Arithmetic::fixed;
+}
 
 /// dst[m, heads * d] = softmax(scale * q k^T) v per head. q: [m, heads * d]; k, v: [s, heads * d]. No mask.
 /// All views may be column ranges of one wider matrix. bf16 is for tables that multiply bf16 by bf16.
@@ -47,15 +53,16 @@ void channel_attention_block(Context& context, View<float> x, View<float> values
 
 /// Keys and values of one layer's cross-attention, packed once for an encoded prompt and shared by all beams.
 struct CrossCache {
-  Buffer<float> keys;                             ///< [heads] panels of B[head_dim, length]
-  Buffer<float> values;                           ///< [heads] panels of B[length, head_dim]
-  std::int64_t key_floats = 0, value_floats = 0;  ///< of one head
+  Buffer<float> packed;          ///< [heads] of HeadAttention's
+  std::int64_t head_floats = 0;  ///< of one head
   std::int64_t length = 0, head_dim = 0;
   int heads = 0;
+  Arithmetic arithmetic = Arithmetic::f32;
 };
 
 /// Packs k and v ([s, heads * d]) for cross_attention, reusing the cache's memory where it fits.
-void pack_cross_cache(Context& context, CrossCache& cache, View<const float> k, View<const float> v, int heads);
+void pack_cross_cache(Context& context, CrossCache& cache, View<const float> k, View<const float> v, int heads,
+                      Arithmetic arithmetic = Arithmetic::f32);
 
 /// dst[m, heads * d] = softmax(scale * q keys) values; m is the number of beams.
 void cross_attention(Context& context, View<float> dst, View<const float> q, const CrossCache& cache, float scale);

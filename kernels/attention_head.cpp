@@ -1,81 +1,196 @@
 #include "kernels/attention_head.hpp"
 
 #include <algorithm>
+#include <initializer_list>
+#include <limits>
 
 #include "kernels/paired.hpp"
 #include "kernels/panels.hpp"
+#include "kernels/product.hpp"
 
 namespace florence2 {
 namespace {
 
 constexpr std::int64_t kQueryRows = 96;  // rows of the score tile that lies in L2
 
-void attend_f32(const KernelTable& table, float* scratch, const HeadViews& head, float scale) {
-  const std::int64_t length = head.k.rows, head_dim = head.q.cols;
-  float* const keys = scratch;
-  float* const values = keys + panel_floats(table.nr, length, head_dim);
-  float* const score_tile = values + panel_floats(table.nr, head_dim, length);
-  pack_panels(keys, head.k, table.nr);
-  pack_panels_transposed(values, head.v, table.nr);
-  for (std::int64_t first = 0; first < head.q.rows; first += kQueryRows) {
-    const std::int64_t rows = std::min(kQueryRows, head.q.rows - first);
-    const View<float> scores(score_tile, rows, length);
-    multiply_panels(table, scores, head.q.row_range(first, rows), keys);
-    for (std::int64_t r = 0; r < rows; ++r) table.softmax(scores.row(r), length, scale);
-    multiply_panels(table, head.dst.row_range(first, rows), scores, values);
+/// Memory handed out piece by piece, each a whole number of cache lines. Without memory it only counts.
+class Pieces {
+ public:
+  explicit Pieces(float* memory = nullptr) : memory_(memory) {}
+  template <typename T>
+  T* take(std::int64_t count) {
+    constexpr std::int64_t line = 64;
+    const std::int64_t begin = used_;
+    used_ += ceil_div(count * static_cast<std::int64_t>(sizeof(T)), line) * line / std::int64_t{sizeof(float)};
+    return memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + begin);
   }
-}
+  std::int64_t floats() const { return used_; }
 
-std::int64_t f32_scratch(const KernelTable& table, std::int64_t length, std::int64_t head_dim) {
-  return panel_floats(table.nr, length, head_dim) + panel_floats(table.nr, head_dim, length) + kQueryRows * length;
-}
-
-/// Scratch of attend_bf16. `rows` holds what is rounded for the moment: a panel of keys, a pair of rows of values, and
-/// then the query tile and after it the score tile.
-struct Bf16Buffers {
-  std::int64_t keys, values, rows;  // elements
-
-  Bf16Buffers(const KernelTable& table, std::int64_t length, std::int64_t head_dim)
-      : keys(paired_elements(table, length, head_dim)),
-        values(paired_elements(table, head_dim, length)),
-        rows(std::max({table.nr * paired_depth(table, head_dim), 2 * paired_depth(table, head_dim),
-                       kQueryRows * paired_stride(table, head_dim), kQueryRows * paired_stride(table, length)})) {}
-  /// The halves are a whole number of cache lines, so that the scores behind them are aligned.
-  std::int64_t half_floats() const { return (keys + values + rows) / 2; }
+ private:
+  float* memory_;
+  std::int64_t used_ = 0;
 };
 
-void attend_bf16(const KernelTable& table, float* scratch, const HeadViews& head, float scale) {
-  const std::int64_t length = head.k.rows, head_dim = head.q.cols;
-  const Bf16Buffers sizes(table, length, head_dim);
-  auto* const keys = reinterpret_cast<std::uint16_t*>(scratch);
-  auto* const values = keys + sizes.keys;
-  auto* const rounded = values + sizes.values;
-  float* const score_tile = scratch + sizes.half_floats();
-  pack_paired(table, keys, head.k, rounded);
-  pack_paired_transposed(table, values, head.v, rounded);
-  for (std::int64_t first = 0; first < head.q.rows; first += kQueryRows) {
-    const std::int64_t rows = std::min(kQueryRows, head.q.rows - first);
-    const View<float> scores(score_tile, rows, length);
-    round_rows(table, rounded, head.q.row_range(first, rows));
-    multiply_paired(table, scores, rounded, head_dim, keys);
-    for (std::int64_t r = 0; r < rows; ++r) table.softmax(scores.row(r), length, scale);
-    round_rows(table, rounded, scores);
-    multiply_paired(table, head.dst.row_range(first, rows), rounded, length, values);
+struct Shape {
+  const KernelTable& table;
+  std::int64_t length, head_dim;
+};
+
+/// Each kind of arithmetic: Packed, what keys and values become; Scratch, with room for `queries` rows; pack; and
+/// attend for a tile of at most kQueryRows queries.
+struct InF32 {
+  struct Packed {
+    float *keys, *values;
+    Packed(const Shape& s, Pieces& memory)
+        : keys(memory.take<float>(panel_floats(s.table.nr, s.length, s.head_dim))),
+          values(memory.take<float>(panel_floats(s.table.nr, s.head_dim, s.length))) {}
+  };
+  struct Scratch {
+    float* scores;
+    Scratch(const Shape& s, Pieces& memory, std::int64_t queries) : scores(memory.take<float>(queries * s.length)) {}
+  };
+  static void pack(const Shape& s, const Packed& packed, const Scratch&, View<const float> k, View<const float> v) {
+    pack_panels(packed.keys, k, s.table.nr);
+    pack_panels_transposed(packed.values, v, s.table.nr);
   }
+  static void attend(const Shape& s, View<float> dst, View<const float> q, const Packed& packed, const Scratch& scratch,
+                     float scale) {
+    const View<float> scores(scratch.scores, q.rows, s.length);
+    multiply_panels(s.table, scores, q, packed.keys);
+    for (std::int64_t r = 0; r < q.rows; ++r) s.table.softmax(scores.row(r), s.length, scale);
+    multiply_panels(s.table, dst, scores, packed.values);
+  }
+};
+
+/// Elements of the rows that are converted for the moment: a panel of keys, a pair of rows of values; then a tile of
+/// queries, and after it the softmax weights.
+std::int64_t converted_elements(const Shape& s, std::int64_t queries) {
+  return std::max({s.table.nr * paired_depth(s.table, s.head_dim), 2 * paired_depth(s.table, s.head_dim),
+                   queries * paired_stride(s.table, s.head_dim), queries * paired_stride(s.table, s.length)});
+}
+
+struct InBf16 {
+  struct Packed {
+    std::uint16_t *keys, *values;
+    Packed(const Shape& s, Pieces& memory)
+        : keys(memory.take<std::uint16_t>(paired_elements(s.table, s.length, s.head_dim))),
+          values(memory.take<std::uint16_t>(paired_elements(s.table, s.head_dim, s.length))) {}
+  };
+  struct Scratch {
+    std::uint16_t* rows;
+    float* scores;
+    Scratch(const Shape& s, Pieces& memory, std::int64_t queries)
+        : rows(memory.take<std::uint16_t>(converted_elements(s, queries))),
+          scores(memory.take<float>(queries * s.length)) {}
+  };
+  static void pack(const Shape& s, const Packed& packed, const Scratch& scratch, View<const float> k,
+                   View<const float> v) {
+    pack_paired(s.table, packed.keys, k, scratch.rows);
+    pack_paired_transposed(s.table, packed.values, v, scratch.rows);
+  }
+  static void attend(const Shape& s, View<float> dst, View<const float> q, const Packed& packed, const Scratch& scratch,
+                     float scale) {
+    const View<float> scores(scratch.scores, q.rows, s.length);
+    round_rows(s.table, scratch.rows, q);
+    multiply_paired(s.table, scores, scratch.rows, s.head_dim, packed.keys);
+    for (std::int64_t r = 0; r < q.rows; ++r) s.table.softmax(scores.row(r), s.length, scale);
+    round_rows(s.table, scratch.rows, scores);
+    multiply_paired(s.table, dst, scratch.rows, s.length, packed.values);
+  }
+};
+
+/// Queries and keys have a scale a row, values one for all; softmax weights are multiples of 1 / 32767. The weights of
+/// a row add up to 32767 and what rounding adds, which leaves the values all or nearly all of their 16 bits.
+struct InFixedPoint {
+  struct Packed {
+    std::int16_t *keys, *values;
+    float *key_scales, *value_scale;  // the latter [nr], all the same
+    Packed(const Shape& s, Pieces& memory)
+        : keys(memory.take<std::int16_t>(paired_elements(s.table, s.length, s.head_dim))),
+          values(memory.take<std::int16_t>(paired_elements(s.table, s.head_dim, s.length))),
+          key_scales(memory.take<float>(ceil_div(s.length, s.table.nr) * s.table.nr)),
+          value_scale(memory.take<float>(s.table.nr)) {}
+  };
+  struct Scratch {
+    std::int16_t* rows;
+    float *scores, *row_scales;
+    Scratch(const Shape& s, Pieces& memory, std::int64_t queries)
+        : rows(memory.take<std::int16_t>(converted_elements(s, queries))),
+          scores(memory.take<float>(queries * s.length)),
+          row_scales(memory.take<float>(queries)) {}
+  };
+  static std::int32_t value_limit(std::int64_t length) {
+    constexpr std::int64_t one = std::numeric_limits<std::int16_t>::max();
+    return static_cast<std::int32_t>(std::min(one, INT32_MAX / (one + length / 2 + 1)));
+  }
+  static void pack(const Shape& s, const Packed& packed, const Scratch& scratch, View<const float> k,
+                   View<const float> v) {
+    pack_fixed(s.table, packed.keys, packed.key_scales, k, fixed_limit(s.head_dim), scratch.rows);
+    const float scale = pack_fixed_transposed(s.table, packed.values, v, value_limit(s.length), scratch.rows);
+    std::fill_n(packed.value_scale, s.table.nr, scale);
+  }
+  static void attend(const Shape& s, View<float> dst, View<const float> q, const Packed& packed, const Scratch& scratch,
+                     float scale) {
+    const View<float> scores(scratch.scores, q.rows, s.length);
+    fix_rows(s.table, scratch.rows, scratch.row_scales, q, fixed_limit(s.head_dim));
+    multiply_fixed(s.table, scores, scratch.rows, scratch.row_scales, s.head_dim,
+                   {packed.keys, packed.key_scales, false});
+    const std::int64_t stride = paired_stride(s.table, s.length);
+    for (std::int64_t r = 0; r < q.rows; ++r) {
+      scratch.row_scales[r] = s.table.softmax_fixed(scratch.rows + r * stride, scores.row(r), s.length, scale);
+    }
+    multiply_fixed(s.table, dst, scratch.rows, scratch.row_scales, s.length, {packed.values, packed.value_scale, true});
+  }
+};
+
+/// Calls body(In...{}) for the arithmetic.
+template <typename Body>
+decltype(auto) with_arithmetic(Arithmetic arithmetic, const Body& body) {
+  if (arithmetic == Arithmetic::bf16) return body(InBf16{});
+  if (arithmetic == Arithmetic::fixed) return body(InFixedPoint{});
+  return body(InF32{});
 }
 
 }  // namespace
 
-void attention_head(const KernelTable& table, float* scratch, const HeadViews& head, float scale,
-                    Arithmetic arithmetic) {
-  const auto attend = arithmetic == Arithmetic::bf16 ? attend_bf16 : attend_f32;
-  attend(table, scratch, head, scale);
+std::int64_t HeadAttention::packed_floats() const {
+  return with_arithmetic(arithmetic_, [&](auto in) {
+    Pieces pieces;
+    typename decltype(in)::Packed({table_, length_, head_dim_}, pieces);
+    return pieces.floats();
+  });
 }
 
-std::int64_t attention_head_scratch(const KernelTable& table, std::int64_t length, std::int64_t head_dim) {
-  const std::int64_t floats = f32_scratch(table, length, head_dim);
-  if (table.gemm_f32_bf16_bf16p == nullptr) return floats;
-  return std::max(floats, Bf16Buffers(table, length, head_dim).half_floats() + kQueryRows * length);
+std::int64_t HeadAttention::scratch_floats(std::int64_t queries) const {
+  return with_arithmetic(arithmetic_, [&](auto in) {
+    Pieces pieces;
+    typename decltype(in)::Scratch({table_, length_, head_dim_}, pieces, std::min(queries, kQueryRows));
+    return pieces.floats();
+  });
+}
+
+void HeadAttention::pack(float* packed, float* scratch, View<const float> k, View<const float> v) const {
+  with_arithmetic(arithmetic_, [&](auto in) {
+    using In = decltype(in);
+    const Shape shape{table_, length_, head_dim_};
+    Pieces result(packed), rest(scratch);
+    In::pack(shape, typename In::Packed(shape, result), typename In::Scratch(shape, rest, 1), k, v);
+  });
+}
+
+void HeadAttention::attend(View<float> dst, View<const float> q, const float* packed, float* scratch,
+                           float scale) const {
+  with_arithmetic(arithmetic_, [&](auto in) {
+    using In = decltype(in);
+    const Shape shape{table_, length_, head_dim_};
+    Pieces result(const_cast<float*>(packed)), rest(scratch);
+    const typename In::Packed operands(shape, result);
+    const typename In::Scratch buffers(shape, rest, std::min(q.rows, kQueryRows));
+    for (std::int64_t first = 0; first < q.rows; first += kQueryRows) {
+      const std::int64_t rows = std::min(kQueryRows, q.rows - first);
+      In::attend(shape, dst.row_range(first, rows), q.row_range(first, rows), operands, buffers, scale);
+    }
+  });
 }
 
 }  // namespace florence2

@@ -1,4 +1,4 @@
-// Attention of one head on the calling thread: the piece that whole-sequence and window attention share.
+// Attention of one head on the calling thread: the piece that whole-sequence, window and cross-attention share.
 #pragma once
 
 #include <cstdint>
@@ -9,16 +9,27 @@
 
 namespace florence2 {
 
-struct HeadViews {
-  View<float> dst;      ///< [m, d]
-  View<const float> q;  ///< [m, d]
-  View<const float> k;  ///< [s, d]
-  View<const float> v;  ///< [s, d]
-};
+/// Attention over `length` keys and values of `head_dim` channels: they are packed once and met by any number of
+/// queries. What a query's result is does not depend on the others.
+class HeadAttention {
+ public:
+  HeadAttention(const KernelTable& table, Arithmetic arithmetic, std::int64_t length, std::int64_t head_dim)
+      : table_(table), arithmetic_(arithmetic), length_(length), head_dim_(head_dim) {}
 
-/// dst = softmax(scale * q k^T) v; scale > 0. `scratch` holds attention_head_scratch(table, s, d) floats.
-void attention_head(const KernelTable& table, float* scratch, const HeadViews& head, float scale,
-                    Arithmetic arithmetic);
-std::int64_t attention_head_scratch(const KernelTable& table, std::int64_t length, std::int64_t head_dim);
+  /// Floats of packed keys and values, a whole number of cache lines.
+  std::int64_t packed_floats() const;
+  /// Scratch of pack and of attend with this many queries, a whole number of cache lines.
+  std::int64_t scratch_floats(std::int64_t queries) const;
+
+  /// packed = k and v, both [length, head_dim].
+  void pack(float* packed, float* scratch, View<const float> k, View<const float> v) const;
+  /// dst = softmax(scale * q k^T) v; dst and q: [m, head_dim], scale > 0.
+  void attend(View<float> dst, View<const float> q, const float* packed, float* scratch, float scale) const;
+
+ private:
+  const KernelTable& table_;
+  Arithmetic arithmetic_;
+  std::int64_t length_, head_dim_;
+};
 
 }  // namespace florence2

@@ -1,6 +1,8 @@
 #include "kernels/paired.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "kernels/panels.hpp"
 #include "kernels/product.hpp"
@@ -8,13 +10,47 @@
 namespace florence2 {
 namespace {
 
-/// dst[2 j] = low[j], dst[2 j + 1] = high[j] for j < count; zeros up to j = nr.
-void interleave(std::uint16_t* dst, const std::uint16_t* low, const std::uint16_t* high, std::int64_t count, int nr) {
-  for (std::int64_t j = 0; j < count; ++j) {
-    dst[2 * j] = low[j];
-    dst[2 * j + 1] = high[j];
+/// Pairs of k lie together, so a paired panel is an ordinary panel of 32-bit elements. convert(row of `rows`, r) makes
+/// row r of src.
+template <typename Element, typename Convert>
+void pack(const KernelTable& table, Element* dst, View<const float> src, Element* rows, const Convert& convert) {
+  const std::int64_t depth = paired_depth(table, src.cols);
+  for (std::int64_t first = 0; first < src.rows; first += table.nr, dst += table.nr * depth) {
+    const std::int64_t count = std::min<std::int64_t>(table.nr, src.rows - first);
+    for (std::int64_t r = 0; r < count; ++r) convert(rows + r * depth, first + r);
+    pack_panels(reinterpret_cast<float*>(dst), {reinterpret_cast<const float*>(rows), count, depth / 2}, table.nr);
   }
-  std::fill(dst + 2 * count, dst + 2 * std::int64_t{nr}, std::uint16_t{0});
+}
+
+template <typename Element, typename Convert>
+void pack_transposed(const KernelTable& table, Element* dst, View<const float> src, Element* rows,
+                     const Convert& convert) {
+  const std::int64_t depth = paired_depth(table, src.rows), panel = table.nr * depth;
+  Element* const pair[] = {rows, rows + paired_depth(table, src.cols)};
+  for (std::int64_t k = 0; k < depth; k += 2) {
+    for (const std::int64_t i : {0, 1}) {
+      if (k + i < src.rows) {
+        convert(pair[i], k + i);
+      } else {
+        std::fill_n(pair[i], src.cols, Element{0});
+      }
+    }
+    for (std::int64_t n = 0; n < src.cols; n += table.nr) {
+      const std::int64_t count = std::min<std::int64_t>(table.nr, src.cols - n);
+      interleave_rows(reinterpret_cast<std::uint16_t*>(dst + n / table.nr * panel + k * table.nr),
+                      reinterpret_cast<const std::uint16_t*>(pair[0] + n),
+                      reinterpret_cast<const std::uint16_t*>(pair[1] + n), count, table.nr);
+    }
+  }
+}
+
+/// dst = row / scale for the scale that makes `magnitude` the limit, which is returned.
+float fix(const KernelTable& table, std::int16_t* dst, const float* row, std::int64_t n, float magnitude,
+          std::int32_t limit) {
+  const bool usable = magnitude > 0 && std::isfinite(magnitude);
+  const auto most = static_cast<float>(limit);
+  table.fix_row(dst, row, n, usable ? most / magnitude : 0.0f);
+  return magnitude / most;
 }
 
 }  // namespace
@@ -37,34 +73,13 @@ void round_rows(const KernelTable& table, std::uint16_t* dst, View<const float> 
   for (std::int64_t r = 0; r < src.rows; ++r) table.round_row(dst + r * stride, src.row(r), src.cols);
 }
 
-/// Pairs of k lie together, so a paired panel is an ordinary panel of 32-bit elements.
 void pack_paired(const KernelTable& table, std::uint16_t* dst, View<const float> src, std::uint16_t* rows) {
-  const std::int64_t depth = paired_depth(table, src.cols);
-  for (std::int64_t first = 0; first < src.rows; first += table.nr, dst += table.nr * depth) {
-    const std::int64_t count = std::min<std::int64_t>(table.nr, src.rows - first);
-    for (std::int64_t r = 0; r < count; ++r) table.round_row(rows + r * depth, src.row(first + r), src.cols);
-    pack_panels(reinterpret_cast<float*>(dst), {reinterpret_cast<const float*>(rows), count, depth / 2}, table.nr);
-  }
+  pack(table, dst, src, rows, [&](std::uint16_t* row, std::int64_t r) { table.round_row(row, src.row(r), src.cols); });
 }
 
 void pack_paired_transposed(const KernelTable& table, std::uint16_t* dst, View<const float> src, std::uint16_t* rows) {
-  const std::int64_t depth = paired_depth(table, src.rows), panel = table.nr * depth;
-  std::uint16_t* const low = rows;
-  std::uint16_t* const high = rows + paired_depth(table, src.cols);
-  for (std::int64_t k = 0; k < depth; k += 2) {
-    for (const std::int64_t i : {0, 1}) {
-      std::uint16_t* const row = i == 0 ? low : high;
-      if (k + i < src.rows) {
-        table.round_row(row, src.row(k + i), src.cols);
-      } else {
-        std::fill_n(row, src.cols, std::uint16_t{0});
-      }
-    }
-    for (std::int64_t n = 0; n < src.cols; n += table.nr) {
-      const std::int64_t count = std::min<std::int64_t>(table.nr, src.cols - n);
-      interleave(dst + n / table.nr * panel + k * table.nr, low + n, high + n, count, table.nr);
-    }
-  }
+  pack_transposed(table, dst, src, rows,
+                  [&](std::uint16_t* row, std::int64_t k) { table.round_row(row, src.row(k), src.cols); });
 }
 
 void multiply_paired(const KernelTable& table, View<float> dst, const std::uint16_t* a, std::int64_t k,
@@ -82,6 +97,61 @@ void multiply_paired(const KernelTable& table, View<float> dst, const std::uint1
     block.k = paired_depth(table, k);
     block.epilogue = &nothing;
     table.gemm_f32_bf16_bf16p(block);
+  }
+}
+
+std::int32_t fixed_limit(std::int64_t k) {
+  constexpr std::int64_t most = std::numeric_limits<std::int16_t>::max();
+  const auto root = static_cast<std::int64_t>(std::sqrt(static_cast<double>(INT32_MAX / k)));
+  return static_cast<std::int32_t>(std::min(most, root));
+}
+
+void fix_rows(const KernelTable& table, std::int16_t* dst, float* scales, View<const float> src, std::int32_t limit) {
+  const std::int64_t stride = paired_stride(table, src.cols);
+  for (std::int64_t r = 0; r < src.rows; ++r) {
+    scales[r] = fix(table, dst + r * stride, src.row(r), src.cols, table.magnitude(src.row(r), src.cols), limit);
+  }
+}
+
+void pack_fixed(const KernelTable& table, std::int16_t* dst, float* scales, View<const float> src, std::int32_t limit,
+                std::int16_t* rows) {
+  pack(table, dst, src, rows, [&](std::int16_t* row, std::int64_t r) {
+    scales[r] = fix(table, row, src.row(r), src.cols, table.magnitude(src.row(r), src.cols), limit);
+  });
+  std::fill(scales + src.rows, scales + ceil_div(src.rows, table.nr) * table.nr, 0.0f);
+}
+
+float pack_fixed_transposed(const KernelTable& table, std::int16_t* dst, View<const float> src, std::int32_t limit,
+                            std::int16_t* rows) {
+  float most = 0;
+  for (std::int64_t k = 0; k < src.rows; ++k) {
+    const float magnitude = table.magnitude(src.row(k), src.cols);
+    if (!(magnitude <= most)) most = magnitude;  // a NaN stays: nothing is <= it
+    if (std::isnan(most)) break;
+  }
+  float scale = 0;
+  pack_transposed(table, dst, src, rows, [&](std::int16_t* row, std::int64_t k) {
+    scale = fix(table, row, src.row(k), src.cols, most, limit);
+  });
+  return scale;
+}
+
+void multiply_fixed(const KernelTable& table, View<float> dst, const std::int16_t* a, const float* row_scales,
+                    std::int64_t k, const FixedPanels& panels) {
+  const std::int64_t depth = paired_depth(table, k);
+  for (std::int64_t n = 0; n < dst.cols; n += table.nr) {
+    GemmBlock16 block = {};
+    block.c = dst.data + n;
+    block.c_stride = dst.stride;
+    block.a = a;
+    block.a_stride = paired_stride(table, k);
+    block.row_scale = row_scales;
+    block.panel = panels.elements + n * depth;
+    block.column_scale = panels.scales + (panels.one_scale ? 0 : n);
+    block.m = dst.rows;
+    block.n = std::min<std::int64_t>(table.nr, dst.cols - n);
+    block.k = depth;
+    table.gemm_f32_s16_s16p(block);
   }
 }
 

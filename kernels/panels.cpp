@@ -103,6 +103,24 @@ void pack_panels_transposed(float* dst, View<const float> src, int nr) {
   }
 }
 
+void interleave_rows(std::uint16_t* dst, const std::uint16_t* low, const std::uint16_t* high, std::int64_t count,
+                     int nr) {
+  constexpr int lanes = kLanes<std::uint16_t>;
+  std::int64_t j = 0;
+  for (; j + lanes <= count; j += lanes) {
+    HalfVector a, b;
+    std::memcpy(&a, low + j, kVectorBytes);
+    std::memcpy(&b, high + j, kVectorBytes);
+    const HalfVector pairs[] = {interleave_low(a, b), interleave_high(a, b)};
+    std::memcpy(dst + 2 * j, pairs, sizeof(pairs));
+  }
+  for (; j < count; ++j) {
+    dst[2 * j] = low[j];
+    dst[2 * j + 1] = high[j];
+  }
+  std::fill(dst + 2 * count, dst + 2 * std::int64_t{nr}, std::uint16_t{0});
+}
+
 void multiply_panels(const KernelTable& table, View<float> dst, View<const float> a, const float* panels) {
   for (std::int64_t n = 0; n < dst.cols; n += table.nr, panels += table.nr * a.cols) {
     GemmBlock block = {};

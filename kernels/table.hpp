@@ -67,6 +67,19 @@ struct GemmBlockBf16 {
   std::int64_t next_bytes;
 };
 
+/// One block of C[m, n] = row_scale[m] * column_scale[n] * sum over k of A[m, k] * B[k, n] for 16-bit integers and a
+/// single packed panel of B. The sum is exact: the caller keeps all sums of products within 32 bits.
+struct GemmBlock16 {
+  float* c;
+  std::int64_t c_stride;
+  const std::int16_t* a;
+  std::int64_t a_stride;
+  const float* row_scale;
+  const std::int16_t* panel;  // [k / 2][nr][2]
+  const float* column_scale;  // [nr]
+  std::int64_t m, n, k;       // k is even
+};
+
 struct KernelTable {
   const char* name;        // "scalar", "avx2", …
   std::uint32_t features;  // CPU features it needs (kernels/isa.hpp)
@@ -92,6 +105,11 @@ struct KernelTable {
   // to a multiple of depth_unit; their sum. The scale is NaN where src is not finite.
   void (*quantize_column)(std::int8_t* dst, float* scale, std::int32_t* sum, const float* src, std::int64_t k);
   void (*gemm_f32_u8_s8p)(const GemmBlock8& block);
+  // 16-bit fixed point. Largest |x[i]|, NaN where any is not finite. dst[i] = round(factor * src[i]), within 16 bits,
+  // and zeros from n up to a multiple of depth_unit bytes.
+  float (*magnitude)(const float* x, std::int64_t n);
+  void (*fix_row)(std::int16_t* dst, const float* src, std::int64_t n, float factor);
+  void (*gemm_f32_s16_s16p)(const GemmBlock16& block);
   // bf16 by bf16; both are nullptr where the instruction set cannot. dst[i] = src[i] to the nearest even (subnormal
   // ones to zero), and zeros from k up to a multiple of depth_unit bytes.
   void (*round_row)(std::uint16_t* dst, const float* src, std::int64_t k);
@@ -104,6 +122,9 @@ struct KernelTable {
   void (*layer_norm)(float* dst, const float* src, const float* gamma, const float* beta, std::int64_t n, float eps);
   // x = softmax(scale * x) over n elements, in place.
   void (*softmax)(float* x, std::int64_t n, float scale);
+  // The same rounded to fixed point: dst[i] = round(32767 p[i]), and zeros as in fix_row; x is overwritten. Returns
+  // what one unit is worth: 1 / 32767, or NaN where p is not finite.
+  float (*softmax_fixed)(std::int16_t* dst, float* x, std::int64_t n, float scale);
   // Largest element; the sum of exp(x[i] - max).
   float (*max)(const float* x, std::int64_t n);
   float (*sum_exp)(const float* x, std::int64_t n, float max);

@@ -13,19 +13,21 @@ struct WindowBuffers {
   View<float> normed;    // [t, c]; later the projected result
   View<float> qkv;       // [t, 3c]
   View<float> attended;  // [t, c]
-  float* head;           // attention_head's scratch
+  float* packed;         // keys and values of one head
+  float* scratch;        // HeadAttention's
   float* widened;        // matmul_serial's scratch
 
-  static std::int64_t floats(const KernelTable& table, std::int64_t t, std::int64_t c, std::int64_t head_dim) {
-    return t * (2 * padded_stride(c) + padded_stride(3 * c)) + attention_head_scratch(table, t, head_dim) +
+  static std::int64_t floats(const KernelTable& table, const HeadAttention& head, std::int64_t t, std::int64_t c) {
+    return t * (2 * padded_stride(c) + padded_stride(3 * c)) + head.packed_floats() + head.scratch_floats(t) +
            matmul_scratch(table, c);
   }
-  WindowBuffers(const KernelTable& table, float* memory, std::int64_t t, std::int64_t c, std::int64_t head_dim)
+  WindowBuffers(const HeadAttention& head, float* memory, std::int64_t t, std::int64_t c)
       : normed(memory, t, c, padded_stride(c)),
         qkv(normed.row(t), t, 3 * c, padded_stride(3 * c)),
         attended(qkv.row(t), t, c, padded_stride(c)),
-        head(attended.row(t)),
-        widened(head + attention_head_scratch(table, t, head_dim)) {}
+        packed(attended.row(t)),
+        scratch(packed + head.packed_floats()),
+        widened(scratch + head.scratch_floats(t)) {}
 };
 
 /// Calls body(row of the window, token of the map) for the window's tokens; token is -1 in the padding.
@@ -48,9 +50,10 @@ void window_attention_block(Context& context, View<float> x, Grid grid, int wind
   const std::int64_t c = x.cols, tokens = std::int64_t{window} * window, head_dim = c / weights.heads;
   const std::int64_t windows = ((grid.height + window - 1) / window) * ((grid.width + window - 1) / window);
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  context.reserve(WindowBuffers::floats(table, tokens, c, head_dim));
+  const HeadAttention head(table, arithmetic_of(table, weights.qkv), tokens, head_dim);
+  context.reserve(WindowBuffers::floats(table, head, tokens, c));
   context.parallel_for(windows, [&](std::int64_t index, int thread) {
-    const WindowBuffers b(table, context.scratch(thread), tokens, c, head_dim);
+    const WindowBuffers b(head, context.scratch(thread), tokens, c);
     const Norm& norm = weights.norm;
     for_each_token(grid, window, index, [&](std::int64_t row, std::int64_t token) {
       float* dst = b.normed.row(row);
@@ -62,9 +65,8 @@ void window_attention_block(Context& context, View<float> x, Grid grid, int wind
     });
     matmul_serial(table, b.widened, b.qkv, b.normed, weights.qkv);
     for (std::int64_t first = 0; first < c; first += head_dim) {
-      const HeadViews views = {b.attended.col_range(first, head_dim), b.qkv.col_range(first, head_dim),
-                               b.qkv.col_range(c + first, head_dim), b.qkv.col_range(2 * c + first, head_dim)};
-      attention_head(table, b.head, views, scale, arithmetic_of(weights.qkv));
+      head.pack(b.packed, b.scratch, b.qkv.col_range(c + first, head_dim), b.qkv.col_range(2 * c + first, head_dim));
+      head.attend(b.attended.col_range(first, head_dim), b.qkv.col_range(first, head_dim), b.packed, b.scratch, scale);
     }
     matmul_serial(table, b.widened, b.normed, b.attended, weights.proj);
     for_each_token(grid, window, index, [&](std::int64_t row, std::int64_t token) {

@@ -42,7 +42,8 @@ void DecoderState::start(Context& context, const DecoderWeights& weights, Decode
     layer.keys.ensure(max_steps * beams * d_);
     layer.values.ensure(max_steps * beams * d_);
     matmul(context, kv, memory, weights.layers[l].cross.kv);
-    pack_cross_cache(context, layer.cross, kv.col_range(0, d_), kv.col_range(d_, d_), weights.heads);
+    pack_cross_cache(context, layer.cross, kv.col_range(0, d_), kv.col_range(d_, d_), weights.heads,
+                     arithmetic_of(context.table(), weights.layers[l].cross.kv));
   }
 }
 

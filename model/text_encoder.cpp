@@ -17,7 +17,7 @@ void self_attention(Context& context, View<float> x, const SelfAttention& weight
   const float scale = 1.0f / std::sqrt(static_cast<float>(d / heads));
   matmul(context, qkv, x, weights.qkv);
   attention(context, attended, qkv.col_range(0, d), qkv.col_range(d, d), qkv.col_range(2 * d, d), heads, scale,
-            arithmetic_of(weights.qkv));
+            arithmetic_of(context.table(), weights.qkv));
   matmul(context, x, attended, weights.out, {.residual = x});
   layer_norm(context, x, x, weights.norm);
 }

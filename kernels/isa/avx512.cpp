@@ -21,6 +21,8 @@ namespace {
 //
 #include "kernels/simd/gemm8-inl.hpp"
 //
+#include "kernels/simd/gemm16-inl.hpp"
+//
 #include "kernels/simd/rowwise-inl.hpp"
 //
 #include "kernels/simd/depthwise-inl.hpp"

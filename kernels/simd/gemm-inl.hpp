@@ -53,10 +53,20 @@ template <typename Block>
   }
 }
 
+/// Asks for the lines of the residual that finish_tile will add: they are far away, and waiting for them shows.
+template <int kRows, typename Block>
+inline void prefetch_residual(const Block& g, std::int64_t row0) {
+  if (g.epilogue == nullptr || g.epilogue->residual == nullptr) return;
+  const float* const residual = g.epilogue->residual + row0 * g.epilogue->residual_stride;
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) __builtin_prefetch(residual + i * g.epilogue->residual_stride, 0, 3);
+}
+
 template <int kRows, typename Panel>
 inline void gemm_tile(const GemmBlock& g, std::int64_t row0) {
   F32 acc[kRows][kPanelRegisters];
   const float* a[kRows];
+  prefetch_residual<kRows>(g, row0);
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
     a[i] = g.a + (row0 + i) * g.a_stride;

@@ -53,6 +53,7 @@ template <int kRows>
 inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
   I32 acc[kRows][kPanelRegisters];
   const std::uint8_t* a[kRows];
+  prefetch_residual<kRows>(g, row0);
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
     a[i] = g.a + (row0 + i) * g.a_stride;

@@ -1,4 +1,5 @@
-// Floats to 8-bit integers: activations row by row as they come, weights column by column when they are packed.
+// Floats to integers. 8-bit: activations row by row as they come, weights column by column when they are packed.
+// 16-bit: what attention multiplies.
 
 /// dst = quantised src[0, k), and zeros up to a multiple of kDepthUnit.
 /// The range includes 0, so that 0 is exact: q = round(x / scale) + zero, scale = (max - min) / kTopLevel.
@@ -140,4 +141,36 @@ void quantize_column(std::int8_t* dst, float* scale, std::int32_t* sum, const fl
   }
   for (i = k; i % kDepthUnit != 0; ++i) dst[i] = 0;
   *sum = sum_of(total);
+}
+
+float magnitude(const float* x, std::int64_t n) {
+  const F32 none = set1(0.0f);
+  F32 most = none, poison = none;  // poison: 0, or NaN when any element is not finite
+  const auto include = [&](F32 v) {
+    most = max(abs(v), most);
+    poison = fma(v, none, poison);
+  };
+  std::int64_t i = 0;
+  for (; i + F32::kLanes <= n; i += F32::kLanes) include(load(x + i));
+  if (i < n) include(load_partial(x + i, n - i));
+  return reduce_max(most) + reduce_add(poison);
+}
+
+/// dst[i] = map(register of src[i..]) as 16-bit integers for i < n, and zeros up to a multiple of kDepthUnit bytes.
+template <typename Map>
+inline void map_to_words(std::int16_t* dst, const float* src, std::int64_t n, const Map& map) {
+  constexpr std::int64_t unit = kDepthUnit / 2;
+  std::int64_t i = 0;
+  for (; i + F32::kLanes <= n; i += F32::kLanes) store_words(dst + i, to_integer(map(load(src + i))));
+  if (i < n) {
+    std::int16_t tail[F32::kLanes];
+    store_words(tail, to_integer(map(load_partial(src + i, n - i))));
+    for (std::int64_t j = i; j < n; ++j) dst[j] = tail[j - i];
+  }
+  for (i = n; i % unit != 0; ++i) dst[i] = 0;
+}
+
+void fix_row(std::int16_t* dst, const float* src, std::int64_t n, float factor) {
+  const F32 f = set1(factor);
+  map_to_words(dst, src, n, [&](F32 x) { return x * f; });
 }

@@ -60,8 +60,8 @@ float sum_exp(const float* x, std::int64_t n, float maximum) {
   return reduce_sum(x, n, [&](F32 v) { return exp(v - shift); });
 }
 
-void softmax(float* x, std::int64_t n, float scale) {
-  // exp(scale (x - max)): the largest exponent is 0 as long as scale is positive.
+/// x = exp(scale (x - max)), so that the largest becomes 1 as long as scale is positive. Returns the sum.
+inline float exponentials(float* x, std::int64_t n, float scale) {
   const F32 shift = set1(max_of(x, n));
   const F32 factor = set1(scale);
   F32 acc = set1(0.0f);
@@ -80,9 +80,22 @@ void softmax(float* x, std::int64_t n, float scale) {
       sum += x[j];
     }
   }
-  const F32 inverse = set1(1.0f / sum);
-  for (i = 0; i + F32::kLanes <= n; i += F32::kLanes) store(x + i, load(x + i) * inverse);
+  return sum;
+}
+
+void softmax(float* x, std::int64_t n, float scale) {
+  const F32 inverse = set1(1.0f / exponentials(x, n, scale));
+  std::int64_t i = 0;
+  for (; i + F32::kLanes <= n; i += F32::kLanes) store(x + i, load(x + i) * inverse);
   if (i < n) store_partial(x + i, load_partial(x + i, n - i) * inverse, n - i);
+}
+
+float softmax_fixed(std::int16_t* dst, float* x, std::int64_t n, float scale) {
+  constexpr float kOne = 32767.0f;
+  const float sum = exponentials(x, n, scale);
+  const bool finite = sum - sum == 0;
+  fix_row(dst, x, n, finite ? kOne / sum : 0.0f);
+  return finite ? 1.0f / kOne : sum - sum;
 }
 
 /// dst[i] = op(register of src[i..], register of dst[i..]).

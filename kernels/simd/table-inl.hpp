@@ -17,10 +17,14 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
   t.quantize_row = quantize_row;
   t.quantize_column = quantize_column;
   t.gemm_f32_u8_s8p = gemm8;
+  t.magnitude = magnitude;
+  t.fix_row = fix_row;
+  t.gemm_f32_s16_s16p = gemm16;
   t.widen_f16 = widen<PanelF16>;
   t.widen_bf16 = widen<PanelBf16>;
   t.layer_norm = layer_norm;
   t.softmax = softmax;
+  t.softmax_fixed = softmax_fixed;
   t.max = max_of;
   t.sum_exp = sum_exp;
   t.gelu = gelu_row;

@@ -25,6 +25,7 @@ union Lanes512 {
   __m256i half_epi[2];
   float f32[kLanes512];
   std::int32_t i32[kLanes512];
+  std::int16_t i16[2 * kLanes512];
   std::uint8_t u8[kBytes512];
   std::int8_t i8[kBytes512];
 };
@@ -88,6 +89,15 @@ inline __m128i cvtepi32_epi8(__m512i a) {
   return _mm_load_si128(reinterpret_cast<const __m128i*>(r));
 }
 
+/// The low 16 bits of each lane.
+inline __m256i cvtepi32_epi16(__m512i a) {
+  Lanes512 x;
+  x.epi = a;
+  alignas(32) std::int16_t r[kLanes512];
+  for (int i = 0; i < kLanes512; ++i) r[i] = static_cast<std::int16_t>(x.i32[i]);
+  return _mm256_load_si256(reinterpret_cast<const __m256i*>(r));
+}
+
 inline __m512i maddubs_epi16(__m512i a, __m512i b) {
   Lanes512 r, x, y;
   x.epi = a, y.epi = b;
@@ -125,6 +135,18 @@ inline __m512 shuffle_f32x4(__m512 a, __m512 b, int control) {
   r.half_epi[0] = sum, x.half_epi[0] = a, y.half_epi[0] = b;
   for (int i = 0; i < kBytes512 / 2; ++i) r.i32[i / 4] += x.u8[i] * y.i8[i];
   return r.half_epi[0];
+}
+
+/// sum[i] + the two products of 16-bit integers in lane i.
+[[gnu::noinline]] static __m512i dpwssd_epi32(__m512i sum, __m512i a, __m512i b) {
+  Lanes512 r, x, y;
+  r.epi = sum, x.epi = a, y.epi = b;
+  for (int i = 0; i < 2 * kLanes512; ++i) r.i32[i / 2] += x.i16[i] * y.i16[i];
+  return r.epi;
+}
+
+[[gnu::noinline]] static __m256i dpwssd_avx_epi32(__m256i sum, __m256i a, __m256i b) {
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
 }
 
 /// bf16 to the nearest even; subnormal numbers become zero, NaN stays NaN.
@@ -184,6 +206,10 @@ inline float reduce(__m512 a, const Op& op) {
 #define _mm512_maddubs_epi16(a, b) ::florence2::emulated::maddubs_epi16(a, b)
 #define _mm512_cvtepi32_ps(a) ::florence2::emulated::cvtepi32_ps(a)
 #define _mm512_cvtepi32_epi8(a) ::florence2::emulated::cvtepi32_epi8(a)
+#define _mm512_cvtepi32_epi16(a) ::florence2::emulated::cvtepi32_epi16(a)
+#undef _mm512_dpwssd_epi32
+#define _mm512_dpwssd_epi32(sum, a, b) ::florence2::emulated::dpwssd_epi32(sum, a, b)
+#define _mm256_dpwssd_avx_epi32(sum, a, b) ::florence2::emulated::dpwssd_avx_epi32(sum, a, b)
 #define _mm512_dpbusd_epi32(sum, a, b) ::florence2::emulated::dpbusd_epi32(sum, a, b)
 #define _mm256_dpbusd_avx_epi32(sum, a, b) ::florence2::emulated::dpbusd_avx_epi32(sum, a, b)
 #define _mm512_maskz_loadu_ps(mask, memory) ::florence2::emulated::maskz_loadu_ps(mask, memory)

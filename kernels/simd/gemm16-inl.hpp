@@ -1,0 +1,68 @@
+// The 16-bit matrix product: the register tile of gemm-inl.hpp over pairs of k, with exact int32 sums.
+
+// Rows of the tile: with two registers of B and one of A they fill the registers.
+#if defined(FL_SIMD_AVX512)
+constexpr int kTileRows16 = 12;
+#else
+constexpr int kTileRows16 = 6;
+#endif
+
+/// Two values of k, as a group of bytes that broadcast_group takes.
+inline std::int32_t load_pair(const std::int16_t* p) {
+  std::int32_t pair;
+  __builtin_memcpy(&pair, p, sizeof(pair));
+  return pair;
+}
+
+inline Bytes load_pairs(const std::int16_t* p) { return load_bytes(reinterpret_cast<const std::int8_t*>(p)); }
+
+template <int kRows>
+inline void gemm16_tile(const GemmBlock16& g, std::int64_t row0) {
+  I32 acc[kRows][kPanelRegisters];
+  const std::int16_t* a[kRows];
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+    a[i] = g.a + (row0 + i) * g.a_stride;
+#pragma GCC unroll 2
+    for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = zero_i32();
+  }
+  const std::int16_t* b = g.panel;
+  for (std::int64_t k = 0; k < g.k; k += 2, b += 2 * kPanelWidth) {
+    Bytes column[kPanelRegisters];
+#pragma GCC unroll 2
+    for (int j = 0; j < kPanelRegisters; ++j) column[j] = load_pairs(b + j * F32::kLanes * 2);
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+      const Bytes row = broadcast_group(load_pair(a[i] + k));
+#pragma GCC unroll 2
+      for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = add_dot16(acc[i][j], row, column[j]);
+    }
+  }
+#pragma GCC unroll 2
+  for (int j = 0; j < kPanelRegisters; ++j) {
+    const F32 scale = load(g.column_scale + j * F32::kLanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+      const F32 x = to_float(acc[i][j]) * (set1(g.row_scale[row0 + i]) * scale);
+      store_lanes(g.c + (row0 + i) * g.c_stride + j * F32::kLanes, x, valid_lanes(g.n, j));
+    }
+  }
+}
+
+/// The last rows % kMaxRows rows, by a tile of just that height.
+template <int kRows>
+inline void gemm16_remainder(const GemmBlock16& g, std::int64_t row0, std::int64_t rows) {
+  if constexpr (kRows > 0) {
+    if (rows == kRows) {
+      gemm16_tile<kRows>(g, row0);
+    } else {
+      gemm16_remainder<kRows - 1>(g, row0, rows);
+    }
+  }
+}
+
+void gemm16(const GemmBlock16& g) {
+  std::int64_t row = 0;
+  for (; row + kTileRows16 <= g.m; row += kTileRows16) gemm16_tile<kTileRows16>(g, row);
+  gemm16_remainder<kTileRows16 - 1>(g, row, g.m - row);
+}
