@@ -1,7 +1,7 @@
 // What decoding together saves: ten text passes about one picture one after another and in one batch, and what both
 // cost beside the vision tower. Random weights of the true shapes.
 //
-//   batch_bench [size] [tokens] [threads] [rounds]      default: base 40 2 5
+//   batch_bench [size] [tokens] [threads] [rounds] [beams] [precision]      default: base 40 2 5 3 auto
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +16,12 @@ namespace florence2 {
 namespace {
 
 constexpr std::size_t kJobs = 10;
+
+struct Settings {
+  std::string size;
+  int tokens, threads, rounds, beams;
+  std::string precision;
+};
 
 /// Medians are taken of wall time; the processor's own time is steadier where other jobs run.
 struct Times {
@@ -41,8 +47,8 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-/// Jobs with prompts of different lengths that decode exactly `tokens` tokens each with three beams.
-std::vector<DecodeJob> make_jobs(View<const float> image, int tokens) {
+/// Jobs with prompts of different lengths that decode exactly `tokens` tokens each.
+std::vector<DecodeJob> make_jobs(View<const float> image, const Settings& settings) {
   std::vector<DecodeJob> jobs(kJobs);
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     jobs[i].image = image;
@@ -50,7 +56,8 @@ std::vector<DecodeJob> make_jobs(View<const float> image, int tokens) {
     for (std::size_t word = 0; word < 7 + i; ++word)
       jobs[i].prompt.push_back(static_cast<std::int32_t>(100 + 37 * word));
     jobs[i].prompt.push_back(2);
-    jobs[i].rules.max_new_tokens = tokens;
+    jobs[i].rules.max_new_tokens = settings.tokens;
+    jobs[i].rules.num_beams = settings.beams;
     jobs[i].rules.eos = jobs[i].rules.forced_eos = -1;  // random weights must not end early
   }
   return jobs;
@@ -63,11 +70,11 @@ bool same(const std::vector<Result<Decoded>>& a, const std::vector<Result<Decode
 }
 
 /// One after another, together, together, one after another: a machine that slows down slows both.
-bool round(Engine& engine, BatchDecoder& decoder, View<const float> pixels, int tokens, Times& times) {
+bool round(Engine& engine, BatchDecoder& decoder, View<const float> pixels, const Settings& settings, Times& times) {
   Stopwatch watch;
   const View<const float> image = engine.encode_image(pixels);
   times.vision.push_back(watch.lap());
-  const std::vector<DecodeJob> jobs = make_jobs(image, tokens);
+  const std::vector<DecodeJob> jobs = make_jobs(image, settings);
   const auto alone = [&] {
     std::vector<Result<Decoded>> results;
     const ClockScope scope(times.alone_clock);
@@ -88,21 +95,23 @@ bool round(Engine& engine, BatchDecoder& decoder, View<const float> pixels, int 
   return same(alone(), batch) && first;
 }
 
-int run(const std::string& size, int tokens, int threads, int rounds) {
-  const auto model = seeded_model(size, 1, DType::f32);
+int run(const Settings& settings) {
+  const auto model = seeded_model(settings.size, 1, DType::f16, {.precision = settings.precision});
   if (!model) return std::fprintf(stderr, "%s\n", model.error().text().c_str()), 1;
   const ModelImpl& impl = model->impl();
-  Engine engine(impl, threads);
+  Engine engine(impl, settings.threads);
   BatchDecoder decoder(engine, impl.weights.decoder);
   const std::int64_t side = impl.config.image.side;
   const std::vector<float> pixels(static_cast<std::size_t>(3 * side * side), 0.3f);
   Times times;
   bool equal = true;
-  for (int i = 0; i < rounds; ++i)
-    equal = round(engine, decoder, {pixels.data(), side * side, 3}, tokens, times) && equal;
+  for (int i = 0; i < settings.rounds; ++i) {
+    equal = round(engine, decoder, {pixels.data(), side * side, 3}, settings, times) && equal;
+  }
   const double vision = median(times.vision), alone = median(times.alone), batch = median(times.batch);
-  std::printf("%s, %d tokens, %d threads, %s: vision %.0f ms, ten alone %.0f ms, batch %.0f ms (%.2f); ", size.c_str(),
-              tokens, threads, impl.table->name, vision, alone, batch, batch / alone);
+  std::printf("%s %s, %d tokens, %d beams, %d threads, %s: vision %.0f ms, ten alone %.0f ms, batch %.0f ms (%.2f); ",
+              settings.size.c_str(), model->info().precision.c_str(), settings.tokens, settings.beams, settings.threads,
+              impl.table->name, vision, alone, batch, batch / alone);
   std::printf("(vision + batch) / (vision + alone) %.2f; batch / alone in processor time %.2f; answers %s\n",
               (vision + batch) / (vision + alone),
               static_cast<double>(times.batch_clock) / static_cast<double>(times.alone_clock),
@@ -115,5 +124,6 @@ int run(const std::string& size, int tokens, int threads, int rounds) {
 
 int main(int argc, char** argv) {
   const auto number = [&](int i, int otherwise) { return argc > i ? std::atoi(argv[i]) : otherwise; };
-  return florence2::run(argc > 1 ? argv[1] : "base", number(2, 40), number(3, 2), number(4, 5));
+  return florence2::run({argc > 1 ? argv[1] : "base", number(2, 40), number(3, 2), number(4, 5), number(5, 3),
+                         argc > 6 ? argv[6] : "auto"});
 }

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 
+import agreement
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PEERS = os.environ.get("FLORENCE2_PEERS", os.path.join(os.path.dirname(ROOT), "shared", "peers"))
 WORKER = os.environ.get("FLORENCE2_STAGE_WORKER", os.path.join(ROOT, "build-bench", "bench", "stage_worker"))
@@ -73,20 +75,15 @@ def contestant(bench):
 
         def check(self):
             import numpy as np
-            ref = self.ref
+            reference = agreement.load_reference(self.W)
             tokens, logits = (os.path.join(self.dir, name) for name in ("tokens.f32", "logits.f32"))
             for path in (tokens, logits):
                 open(path, "wb").close()
             self.ask("vision", 1, tokens)
             self.ask("prefill", 1, *self.F2.TEXT_IDS)
-            self.ask("forced", logits, self.F2.START, *ref["seq"][:-1])
-
-            def difference(x, y):
-                return dict(rel=float(np.sqrt(((x - y) ** 2).mean() / (y ** 2).mean())), abs=float(abs(x - y).max()))
-            x = np.fromfile(tokens, "<f4").reshape(ref["tokens"].shape)
-            y = np.fromfile(logits, "<f4").reshape(ref["logits"].shape)
-            same = int((y.argmax(1) == ref["logits"].argmax(1)).sum())
-            return dict(vision=difference(x, ref["tokens"]), all=dict(difference(y, ref["logits"]), argmax=same, of=len(y)))
+            self.ask("forced", logits, *reference["fed"])
+            return agreement.figures(np.fromfile(tokens, "<f4").reshape(reference["tokens"].shape),
+                                     np.fromfile(logits, "<f4").reshape(reference["logits"].shape), reference)
     return Florence2
 
 
@@ -104,15 +101,19 @@ def main():
     p.add_argument("--warm", type=int, default=2)
     p.add_argument("--limit-s", type=float, default=540)
     p.add_argument("--json", help="write all figures to this file")
-    p.add_argument("--checks", action="store_true", help="agreement with the torch fp32 answers first")
+    p.add_argument("--checks", action="store_true", help="agreement with torch in fp32 first (agreement.py)")
     p.add_argument("--rt", action="store_true", help="real-time priority for all contestants, on a machine with other jobs")
     p.add_argument("--worker", help=argparse.SUPPRESS)
     a = p.parse_args()
     a.slow_rounds, a.slow_ms, a.busy_ok, a.check, a.cold, a.pause, a.resume = a.rounds, 1e9, False, False, False, None, None
+    bench.Peer.check = agreement.check_peer
     if a.worker:
         bench.worker(a)
-    else:
-        bench.main(a)
+        return
+    if a.checks:
+        import f2model
+        agreement.make_reference(f2model, os.path.join(a.work, a.size), a.size)
+    bench.main(a)
 
 
 if __name__ == "__main__":
