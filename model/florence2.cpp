@@ -1,5 +1,6 @@
 #include "model/florence2.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -33,7 +34,7 @@ Status load_files(const std::string& directory, const ModelOptions& options, Mod
     return {};
   };
   Status tokenizer, weights;
-  ThreadPool pair(options.threads == 1 ? 1 : 2);
+  ThreadPool pair(std::min(options.threads > 0 ? options.threads : default_threads(), 2));
   pair.parallel_for(2, [&](std::int64_t part, int) {
     if (part == 0) {
       weights = guarded(read_weights);
