@@ -64,6 +64,7 @@ Result<Model> load_model(const std::string& directory, const ModelOptions& optio
   info.parameters = loaded.parameters;
   info.weight_bytes = loaded.weight_bytes;
   info.tied_head = loaded.tied_head;
+  info.adapters = std::move(loaded.adapters);
   info.warnings = std::move(loaded.warnings);
   impl->info = std::move(info);
   return Model(std::move(impl));
