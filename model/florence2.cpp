@@ -1,9 +1,12 @@
 #include "model/florence2.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
+#include "core/heap.hpp"
 #include "kernels/isa.hpp"
+#include "kernels/thread_pool.hpp"
 #include "model/engine.hpp"
 #include "model/guarded.hpp"
 
@@ -19,15 +22,39 @@ Status check_vocabulary(const Tokenizer& tokenizer, int rows, const std::string&
                directory + "/tokenizer.json"};
 }
 
+/// Tokenizer and weights side by side, where there are threads for it: each takes longer than a thread's start.
+Status load_files(const std::string& directory, const ModelOptions& options, ModelImpl& impl, ModelInfo& loaded) {
+  FL_ASSIGN(impl.precision, parse_precision(options.precision, *impl.table));
+  const auto read_tokenizer = [&]() -> Status {
+    FL_ASSIGN(impl.tokenizer, Tokenizer::load(directory));
+    return {};
+  };
+  const auto read_weights = [&]() -> Status {
+    FL_ASSIGN(impl.weights, load_weights(directory, impl.config, *impl.table, impl.precision, options, loaded));
+    return {};
+  };
+  Status tokenizer, weights;
+  ThreadPool pair(std::min(options.threads > 0 ? options.threads : default_threads(), 2));
+  pair.parallel_for(2, [&](std::int64_t part, int) {
+    if (part == 0) {
+      weights = guarded(read_weights);
+    } else {
+      tokenizer = guarded(read_tokenizer);
+    }
+  });
+  FL_TRY(tokenizer);
+  FL_TRY(weights);
+  release_freed_memory();  // the tokenizer's file as a document took megabytes
+  return {};
+}
+
 Result<Model> load_model(const std::string& directory, const ModelOptions& options) {
   FL_TRY(check_threads(options.threads));
   auto impl = std::make_shared<ModelImpl>();
   FL_ASSIGN(impl->table, choose_table(options));
   FL_ASSIGN(impl->config, load_config(directory));
-  FL_ASSIGN(impl->tokenizer, Tokenizer::load(directory));
-  FL_ASSIGN(impl->precision, parse_precision(options.precision, *impl->table));
   ModelInfo loaded;
-  FL_ASSIGN(impl->weights, load_weights(directory, impl->config, *impl->table, impl->precision, options, loaded));
+  FL_TRY(load_files(directory, options, *impl, loaded));
   FL_TRY(check_vocabulary(*impl->tokenizer, impl->config.text.vocabulary, directory));
   ModelInfo info = info_of(impl->config, *impl->table);
   info.directory = directory;
@@ -37,6 +64,7 @@ Result<Model> load_model(const std::string& directory, const ModelOptions& optio
   info.parameters = loaded.parameters;
   info.weight_bytes = loaded.weight_bytes;
   info.tied_head = loaded.tied_head;
+  info.adapters = std::move(loaded.adapters);
   info.warnings = std::move(loaded.warnings);
   impl->info = std::move(info);
   return Model(std::move(impl));

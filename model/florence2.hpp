@@ -157,6 +157,13 @@ struct ModelOptions {
 /// Error argument, saying what is allowed, when `precision` is not one of the forms of ModelOptions::precision.
 FLORENCE2_API Status check_precision(std::string_view precision);
 
+/// An adapter that was merged when the model was loaded.
+struct AdapterInfo {
+  std::string directory;
+  float scale = 1;
+  std::vector<std::string> modules;  ///< changed or replaced, named as in the adapter, sorted
+};
+
 /// What a checkpoint holds.
 struct ModelInfo {
   std::string directory;
@@ -175,6 +182,7 @@ struct ModelInfo {
   int vocabulary = 0;
   int positions = 0;
   bool tied_head = true;
+  std::vector<AdapterInfo> adapters;  ///< in the order of merging
   std::vector<std::string> warnings;
 };
 

@@ -87,9 +87,10 @@ class TokenMatrixReader {
   std::string embedding_;
 };
 
-Status add_adapters(WeightReader& reader, const std::vector<AdapterOptions>& adapters) {
+Status add_adapters(WeightReader& reader, const std::vector<AdapterOptions>& adapters, ModelInfo& info) {
   for (const AdapterOptions& options : adapters) {
     FL_ASSIGN(Adapter adapter, Adapter::open(options.directory, options.scale));
+    info.adapters.push_back({options.directory, options.scale, adapter.modules()});
     reader.add(std::move(adapter));
   }
   return {};
@@ -132,7 +133,7 @@ Result<Weights> load_weights(const std::string& directory, Config& config, const
   FL_ASSIGN(auto reader, WeightReader::open(directory, {threads, options.check_weights, choose}));
   FL_ASSIGN(plan, plan_in_force(reader, precision, table, options));
   info.precision = plan.text_form();
-  FL_TRY(add_adapters(reader, options.adapters));
+  FL_TRY(add_adapters(reader, options.adapters, info));
   auto weights = read_all(reader, config, table, info);
   if (!weights) {
     Error error = std::move(weights).error();

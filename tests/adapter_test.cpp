@@ -14,6 +14,7 @@
 #include "tests/checkpoint_file.hpp"
 #include "tests/support.hpp"
 #include "tests/temp_folder.hpp"
+#include "weights/tensor_source.hpp"
 #include "weights/weight_reader.hpp"
 
 namespace florence2 {
@@ -221,6 +222,29 @@ struct BadAdapter {
   std::vector<std::string> tensors;  // of [2, 2]
   std::string message;
 };
+
+TEST_CASE("the model's facts name adapters and what they change") {
+  auto config = load_config(golden() + "base");
+  REQUIRE(config);
+  const KernelTable& table = *available_tables().back();
+  const ModelOptions options{.threads = 1, .adapters = {{golden() + "lora", 0.5f}, {golden() + "saved", 1}}};
+  ModelInfo info;
+  REQUIRE(load_weights(golden() + "base", *config, table, {}, options, info));
+  REQUIRE(info.adapters.size() == 2);
+  CHECK(info.adapters[0].directory == golden() + "lora");
+  CHECK(info.adapters[0].scale == 0.5f);
+  for (const AdapterInfo& adapter : info.adapters) {
+    CHECK(std::ranges::is_sorted(adapter.modules));
+    const auto source = TensorSource::open(adapter.directory, "adapter_model", "adapter_model");
+    REQUIRE(source);
+    REQUIRE_FALSE(adapter.modules.empty());
+    for (const std::string& module : adapter.modules) {
+      INFO(module);
+      CHECK(std::ranges::any_of(
+          source->tensors(), [&](const TensorInfo& tensor) { return tensor.name.find(module) != tensor.name.npos; }));
+    }
+  }
+}
 
 TEST_CASE("adapters that do not fit are refused") {
   const std::string lora = R"({"peft_type":"LORA","lora_alpha":2})";

@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "model/florence2.hpp"
+#include "tests/checkpoint_file.hpp"
 #include "tests/program.hpp"
 #include "tests/support.hpp"
 #include "tests/temp_folder.hpp"
@@ -374,6 +375,33 @@ TEST_CASE("preprocess writes NumPy arrays of each stage") {
     CHECK(bytes.size() % 64 == stage.bytes % 64);
     CHECK(bytes.size() == stage.bytes + 128);
   }
+}
+
+TEST_CASE("info says what an adapter changes") {
+  const test::TempFolder folder;
+  const std::string module = "model.language_model.decoder.layers.0.self_attn.q_proj";
+  test::CheckpointFile file;
+  const json::Value plain = parsed(florence2({"info", "-q", "--format", "json"}).out);
+  const std::int64_t d = test::int_of(test::at(test::at(plain, "model"), "d_model"));
+  file.add("base_model.model." + module + ".lora_A.weight", {1, d}, DType::f32);
+  file.add("base_model.model." + module + ".lora_B.weight", {d, 1}, DType::f32);
+  folder.write("adapter_model.safetensors", file.bytes());
+  folder.write("adapter_config.json", R"({"peft_type":"LORA","r":1,"lora_alpha":1,"target_modules":["q_proj"]})");
+
+  const Child text = florence2({"info", "-q", "--adapter", folder.path() + ":0.5"});
+  INFO(text.err);
+  REQUIRE(text.status == 0);
+  CHECK(text.out.find(folder.path() + ", scale 0.5: 1 modules (1 q_proj)\n") != std::string::npos);
+  const json::Value info = parsed(florence2({"info", "-q", "--format", "json", "--adapter", folder.path()}).out);
+  const json::Array& adapters = *test::at(test::at(info, "model"), "adapters").array();
+  REQUIRE(adapters.size() == 1);
+  CHECK(test::text_of(test::at(adapters[0], "directory")) == folder.path());
+  CHECK(test::number_of(test::at(adapters[0], "scale")) == 1);
+  CHECK(test::text_of((*test::at(adapters[0], "modules").array())[0]) == module);
+
+  const Child bench = florence2({"bench", "--adapter", folder.path()});
+  CHECK(bench.status == 64);
+  CHECK(bench.err.find("--adapter: goes with --model") != std::string::npos);
 }
 
 TEST_CASE("info and bench report in JSON") {

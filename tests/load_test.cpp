@@ -8,10 +8,10 @@
 #include "kernels/isa.hpp"
 #include "model/engine.hpp"
 #include "tests/checkpoint_file.hpp"
+#include "tests/forms.hpp"
 #include "tests/support.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/tiny_model.hpp"
-#include "tests/torch_writer.hpp"
 #include "weights/tensor_names.hpp"
 
 namespace florence2 {
@@ -177,85 +177,34 @@ TEST_CASE("a tensor that other layers imply is missed by name") {
 
 // --- Forms (docs/weights.md) ----------------------------------------------------------------------------
 
-struct NamedTensor {
-  std::string name;
-  Tensor tensor;
-};
-
 /// The model's tensors as a checkpoint of the layout lists them.
-std::vector<NamedTensor> listed(const TinyTensors& tensors, bool ms) {
-  std::vector<NamedTensor> list;
+std::vector<StoredTensor> listed(const TinyTensors& tensors, bool ms) {
+  std::vector<StoredTensor> list;
   for (const auto& [name, tensor] : tensors.drawn()) {
-    list.push_back({ms ? ms_name(name) : name, tensor});
+    list.push_back({ms ? ms_name(name) : name, tensor.shape, DType::f32, bytes_of(tensor.values)});
     if (list.back().name != "image_projection") continue;
-    Tensor& turned = list.back().tensor;
+    std::vector<float> turned(tensor.values.size());
     const std::int64_t rows = tensor.shape[0], cols = tensor.shape[1];
-    turned.shape = {cols, rows};
     for (std::int64_t i = 0; i < rows * cols; ++i) {
-      turned.values[static_cast<std::size_t>(i % cols * rows + i / cols)] = tensor.values[static_cast<std::size_t>(i)];
+      turned[static_cast<std::size_t>(i % cols * rows + i / cols)] = tensor.values[static_cast<std::size_t>(i)];
     }
+    list.back().shape = {cols, rows};
+    list.back().bytes = bytes_of(turned);
   }
   return list;
-}
-
-std::string safetensors_of(std::span<const NamedTensor> tensors) {
-  CheckpointFile file;
-  for (const auto& [name, tensor] : tensors) file.add_bytes(name, tensor.shape, "F32", bytes_of(tensor.values));
-  return file.bytes();
-}
-
-std::string torch_of(std::span<const NamedTensor> tensors) {
-  std::string items;
-  std::vector<ZipEntry> storages;
-  for (const auto& [name, tensor] : tensors) {
-    std::string shape, strides;
-    std::int64_t stride = static_cast<std::int64_t>(tensor.values.size());
-    for (const std::int64_t extent : tensor.shape) {
-      stride /= extent;
-      shape += p_long(extent);
-      strides += p_long(stride);
-    }
-    const std::string key = std::to_string(storages.size());
-    const std::string storage = p_storage("FloatStorage", key, static_cast<std::int64_t>(tensor.values.size()));
-    items += p_text(name) + p_tensor(storage, 0, p_tuple(shape), p_tuple(strides));
-    storages.push_back({key, bytes_of(tensor.values)});
-  }
-  return torch_file_of(p_dict(items), storages);
-}
-
-/// Writes the tensors as `stem` + `extension`, or as two shards with an index.
-template <typename Content>
-void write_form(const TempFolder& folder, const std::vector<NamedTensor>& tensors, const std::string& stem,
-                const std::string& extension, bool sharded, const Content& content) {
-  if (!sharded) {
-    folder.write(stem + extension, content(tensors));
-    return;
-  }
-  json::Object map;
-  const std::span<const NamedTensor> all(tensors);
-  const std::size_t half = all.size() / 2;
-  for (int shard = 0; shard < 2; ++shard) {
-    const auto part = shard == 0 ? all.first(half) : all.subspan(half);
-    const std::string name = stem + "-0000" + std::to_string(shard + 1) + "-of-00002" + extension;
-    folder.write(name, content(part));
-    for (const NamedTensor& tensor : part) map.emplace_back(tensor.name, name);
-  }
-  folder.write(stem + extension + ".index.json", json::dump(json::Object{{"weight_map", std::move(map)}}));
 }
 
 TEST_CASE("every form in both layouts gives the same model") {
   const bool ms = GENERATE(false, true), torch = GENERATE(false, true), sharded = GENERATE(false, true);
   const bool own_head = GENERATE(false, true);
   TinyFile tiny;
-  std::vector<NamedTensor> tensors = listed(tiny.tensors, ms);
+  std::vector<StoredTensor> tensors = listed(tiny.tensors, ms);
   if (own_head) {  // the same numbers, but listed
-    tensors.push_back({ms ? ms_name("lm_head.weight") : "lm_head.weight", tiny.tensors.get(kShared, {67, 24})});
+    const Tensor& shared = tiny.tensors.get(kShared, {67, 24});
+    tensors.push_back(
+        {ms ? ms_name("lm_head.weight") : "lm_head.weight", shared.shape, DType::f32, bytes_of(shared.values)});
   }
-  if (torch) {
-    write_form(tiny.folder, tensors, "pytorch_model", ".bin", sharded, torch_of);
-  } else {
-    write_form(tiny.folder, tensors, "model", ".safetensors", sharded, safetensors_of);
-  }
+  write_weights(tiny.folder, tensors, {torch, sharded});
   auto weights = load_weights(tiny.folder.path(), tiny.loaded_config, tiny.table, {}, {.threads = 1}, tiny.info);
   INFO("ms " << ms << " torch " << torch << " sharded " << sharded << (weights ? "" : weights.error().text()));
   REQUIRE(weights);

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/forms.hpp"
 #include "tests/support.hpp"
 #include "tests/temp_folder.hpp"
 #include "tokenizer/byte_alphabet.hpp"
@@ -16,30 +17,6 @@ using Catch::Matchers::Contains;
 using Ids = std::vector<std::int32_t>;
 using test::TempFolder;
 
-/// Writes what the tokenizer.json `document` says in the older files. Tokens of the vocabulary itself are special by
-/// their role alone; the others go to added_tokens.json and, where special, to special_tokens_map.json.
-void write_parts(const TempFolder& folder, const json::Value& document) {
-  const json::Value& model = test::at(document, "model");
-  const json::Value& vocab = test::at(model, "vocab");
-  std::string merges = "#version: 0.2\n";
-  for (const json::Value& merge : *test::at(model, "merges").array()) {
-    const json::Array* halves = merge.array();
-    merges += (halves == nullptr ? *merge.string() : *(*halves)[0].string() + " " + *(*halves)[1].string()) + "\n";
-  }
-  json::Object added;
-  json::Array special;
-  const auto known = static_cast<std::int64_t>(vocab.object()->size());
-  for (const json::Value& token : *test::at(document, "added_tokens").array()) {
-    if (test::int_of(test::at(token, "id")) < known) continue;
-    added.emplace_back(test::text_of(test::at(token, "content")), test::at(token, "id"));
-    if (*test::at(token, "special").boolean()) special.push_back(test::at(token, "content"));
-  }
-  folder.write("vocab.json", json::dump(vocab));
-  folder.write("merges.txt", merges);
-  folder.write("added_tokens.json", json::dump(added));
-  folder.write("special_tokens_map.json", json::dump(json::Object{{"additional_special_tokens", special}}));
-}
-
 void check_like_reference(const std::string& layout, const std::string& ids_key) {
   const auto reference = test::reference_dir();
   if (!reference) {
@@ -48,7 +25,7 @@ void check_like_reference(const std::string& layout, const std::string& ids_key)
   }
   const std::string directory = *reference + "/model-files/" + layout;
   const TempFolder folder;
-  write_parts(folder, test::load_json(directory + "/tokenizer.json"));
+  test::write_tokenizer_parts(folder, test::load_json(directory + "/tokenizer.json"));
   const auto tokenizer = Tokenizer::load(folder.path());
   const auto expected = Tokenizer::load(directory);
   INFO((tokenizer ? "" : tokenizer.error().text()));

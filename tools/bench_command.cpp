@@ -27,6 +27,7 @@ constexpr const char* kHeading = R"(florence2 bench: times each stage on this ma
 
 struct BenchOptions {
   std::string model;  ///< empty: seeded weights
+  std::vector<AdapterOptions> adapters;
   std::string precision = "auto";
   std::string size = "base";
   bool size_given = false;
@@ -45,6 +46,7 @@ struct BenchReport {
 void declare(Arguments& arguments, BenchOptions& options) {
   BenchSettings& settings = options.settings;
   arguments.value("-m,--model", "DIR", "a checkpoint instead of random weights", text_into(options.model));
+  add_adapter_option(arguments, options.adapters);
   const Choices<std::string> sizes = {{"base", "base"}, {"large", "large"}};
   const auto choose_size = choice_into<std::string>(options.size, sizes);
   arguments.value("--size", "SIZE", "base or large (default base)", [&options, choose_size](const std::string& value) {
@@ -75,6 +77,9 @@ Result<std::optional<BenchOptions>> parse_options(int argc, char** argv) {
   if (options.size_given && !options.model.empty()) {
     return Error{ErrorCode::argument, "goes with random weights, not with --model", "--size"};
   }
+  if (!options.adapters.empty() && options.model.empty()) {
+    return Error{ErrorCode::argument, "goes with --model, not with random weights", "--adapter"};
+  }
   return std::optional<BenchOptions>(std::move(options));
 }
 
@@ -82,7 +87,8 @@ Result<BenchReport> measure(BenchOptions options) {
   Progress progress(!options.quiet);
   progress.show("preparing weights");
   Stopwatch watch;
-  const ModelOptions loading{.threads = options.settings.threads, .precision = options.precision};
+  const ModelOptions loading{
+      .threads = options.settings.threads, .precision = options.precision, .adapters = options.adapters};
   const bool seeded = options.model.empty();
   FL_ASSIGN(const Model model,
             seeded ? seeded_model(options.size, kSeed, DType::f16, loading) : Model::load(options.model, loading));

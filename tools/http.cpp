@@ -57,6 +57,12 @@ Status get_once(const Url& url, const HttpRequest& request, const std::string& t
   };
   const httplib::Result result = client.Get(url.path, headers, on_head, on_body);
   if (result || result.error() == httplib::Error::Canceled) return {};
+  if (result.error() == httplib::Error::SSLServerVerification) {
+    return Error{ErrorCode::permission,
+                 "the server's certificate is not accepted: it is for another host, not valid now, or not signed by an "
+                 "authority of this system or of SSL_CERT_FILE",
+                 url.origin + url.path};
+  }
   return Error{ErrorCode::io, "the transfer failed (" + httplib::to_string(result.error()) + ")",
                url.origin + url.path};
 }

@@ -91,6 +91,18 @@ bool Adapter::touches(std::string_view hf_name) const {
   return const_cast<Adapter*>(this)->find_module(hf_name) != nullptr || find_replacement(hf_name) != nullptr;
 }
 
+std::vector<std::string> Adapter::modules() const {
+  std::vector<std::string> names;
+  for (const auto& [name, parts] : modules_) names.push_back(name);
+  for (const auto& [name, part] : replacements_) {
+    const std::string_view ending = name.ends_with(kBias) ? kBias : name.ends_with(kWeight) ? kWeight : "";
+    names.emplace_back(without(name, ending));
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
 Error Adapter::wrong(const TensorInfo& info, const std::string& what) const {
   return {ErrorCode::model, "tensor \"" + info.name + "\"" + what, source_.path_of(info)};
 }

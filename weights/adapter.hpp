@@ -26,6 +26,8 @@ class Adapter {
   // Tensors are asked for by Hugging Face's names; the adapter may have been trained on either layout.
 
   bool touches(std::string_view hf_name) const;
+  /// Names of the modules it changes or replaces, as in the adapter without PEFT's prefix; sorted.
+  std::vector<std::string> modules() const;
   /// A whole tensor that takes the base's place (modules_to_save), widened; empty when there is none.
   Result<std::optional<Buffer<float>>> replacement(std::string_view hf_name, std::span<const std::int64_t> shape);
   /// The change of a weight whose first axis are the outputs, or of a bias; empty when there is none.
