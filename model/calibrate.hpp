@@ -15,7 +15,7 @@ namespace florence2 {
 struct CalibrationOptions {
   std::string precision = "int8";      ///< as ConvertOptions::precision
   std::vector<std::string> keep = {};  ///< matrices kept in any case, as ConvertOptions::keep
-  double budget = 0.01;                ///< largest divergence that is borne
+  double budget = 0.001;               ///< largest divergence that is borne; the demo checkpoint lost nothing at it
   int threads = 0;                     ///< 0: all physical cores this process may use
   /// Called with what is measured before each picture; false cancels (error cancelled).
   std::function<bool(const std::string& what)> on_progress = {};

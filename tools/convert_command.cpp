@@ -53,7 +53,7 @@ void declare(Arguments& arguments, ConvertSettings& settings) {
                         "files or folders: keep what does not bear 8 bits on these pictures (eight are enough)",
                         settings.pictures.names);
   arguments.flag("-r,--recursive", settings.pictures.recursive, "look into the folders of folders, too");
-  arguments.value("--budget", "NATS", "divergence that calibration allows in the next token (default 0.01)",
+  arguments.value("--budget", "NATS", "divergence that calibration allows in the next token (default 0.001)",
                   real_into(settings.budget, 0, kLargestBudget));
   arguments.repeatable("--keep", "PATTERN", "matrices to keep as stored in any case, as 'decoder.*.fc2'",
                        [&settings](const std::string& value) {
