@@ -50,7 +50,7 @@ void declare(Arguments& arguments, ConvertSettings& settings) {
   arguments.value("-o,--output", "DIR", "the new model folder", text_into(settings.output));
   add_precision_option(arguments, settings.options.precision);
   arguments.positionals("IMAGE", "--calibrate",
-                        "files or folders: keep what does not bear 8 bits on these pictures (eight are enough)",
+                        "files or folders: keep what does not bear 8 bits on these pictures (eight are used at most)",
                         settings.pictures.names);
   arguments.flag("-r,--recursive", settings.pictures.recursive, "look into the folders of folders, too");
   arguments.value("--budget", "NATS", "divergence that calibration allows in the next token (default 0.001)",
