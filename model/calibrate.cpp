@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -13,6 +15,10 @@
 
 namespace florence2 {
 namespace {
+
+// Parts are compared on the pictures that suffer most, which are enough to tell large errors from small ones; whether
+// the budget holds is measured on all.
+constexpr std::size_t kRankingPictures = 2;
 
 using Tensors = std::set<std::string, std::less<>>;
 
@@ -60,30 +66,64 @@ double sum_of(std::span<const Part> parts) {
   return sum;
 }
 
+double mean_of(std::span<const double> values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+/// The indices of the largest values, kRankingPictures of them at most.
+std::vector<std::size_t> largest(std::span<const double> values) {
+  std::vector<std::size_t> order(values.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] > values[b]; });
+  order.resize(std::min(order.size(), kRankingPictures));
+  return order;
+}
+
+/// How many of `parts`, which stand worst first, to keep so that the others make up `share` of the sum at most; at
+/// least `first`.
+std::size_t enough(std::span<const Part> parts, std::size_t first, double share) {
+  const double allowed = share * sum_of(parts);
+  std::size_t count = first;
+  while (count < parts.size() && sum_of(parts.subspan(count)) > allowed) ++count;
+  return count;
+}
+
 class Calibrator {
  public:
   Calibrator(Probe probe, PrecisionPlan plan, std::vector<MatrixEntry> matrices, const CalibrationOptions& options)
-      : probe_(std::move(probe)), plan_(std::move(plan)), matrices_(std::move(matrices)), options_(options) {}
+      : probe_(std::move(probe)), plan_(std::move(plan)), matrices_(std::move(matrices)), options_(options) {
+    for (int i = 0; i < probe_.pictures(); ++i) all_.push_back(static_cast<std::size_t>(i));
+  }
 
   Result<Calibration> run();
 
  private:
-  Result<double> measure(const std::string& what, const Tensors& kept, ProbeStart start) const;
+  Result<std::vector<double>> measure(const std::string& what, const Tensors& kept, ProbeStart start,
+                                      std::span<const std::size_t> pictures) const;
+  Result<double> measure_left(std::span<const Part> kept) const;
   Status measure_alone(std::vector<Part>& parts) const;
   std::vector<Part> blocks() const;
-  Result<std::vector<Part>> ranked_parts() const;
-  std::size_t enough(std::span<const Part> parts, std::size_t first, double budget) const;
+  Result<std::vector<Part>> ranked_parts(double share) const;
 
   const Probe probe_;
   const PrecisionPlan plan_;
   const std::vector<MatrixEntry> matrices_;  // those in 8 bits
   const CalibrationOptions& options_;
+  std::vector<std::size_t> all_;    // pictures
+  std::vector<std::size_t> worst_;  // those on which parts are ranked
 };
 
-Result<double> Calibrator::measure(const std::string& what, const Tensors& kept, ProbeStart start) const {
+Result<std::vector<double>> Calibrator::measure(const std::string& what, const Tensors& kept, ProbeStart start,
+                                                std::span<const std::size_t> pictures) const {
   PrecisionPlan plan = plan_;
   plan.kept.insert(kept.begin(), kept.end());
-  return probe_.measure(plan, start, [&] { return !options_.on_progress || options_.on_progress(what); });
+  return probe_.measure(plan, start, pictures, [&] { return !options_.on_progress || options_.on_progress(what); });
+}
+
+/// All in 8 bits but what is kept, on all pictures.
+Result<double> Calibrator::measure_left(std::span<const Part> kept) const {
+  FL_ASSIGN(const std::vector<double> found, measure("what is left", tensors_of(kept), ProbeStart::vision, all_));
+  return mean_of(found);
 }
 
 /// Each part in 8 bits with all others as stored, and puts the worst in front.
@@ -92,7 +132,8 @@ Status Calibrator::measure_alone(std::vector<Part>& parts) const {
     Tensors others;
     for (const MatrixEntry& matrix : matrices_) others.insert(matrix.tensors.begin(), matrix.tensors.end());
     for (const std::string& own : tensors_of({&part, 1})) others.erase(own);
-    FL_ASSIGN(part.divergence, measure(part.name, others, start_of(part)));
+    FL_ASSIGN(const std::vector<double> found, measure(part.name, others, start_of(part), worst_));
+    part.divergence = mean_of(found);
   }
   std::stable_sort(parts.begin(), parts.end(),
                    [](const Part& a, const Part& b) { return a.divergence > b.divergence; });
@@ -113,19 +154,11 @@ std::vector<Part> Calibrator::blocks() const {
   return blocks;
 }
 
-/// How many of `parts`, which stand worst first, to keep so that the others' divergences add up to `budget` at most;
-/// at least `first`.
-std::size_t Calibrator::enough(std::span<const Part> parts, std::size_t first, double budget) const {
-  std::size_t count = first;
-  while (count < parts.size() && sum_of(parts.subspan(count)) > budget) ++count;
-  return count;
-}
-
-/// Blocks, and in place of those that the budget does not bear their matrices; worst first.
-Result<std::vector<Part>> Calibrator::ranked_parts() const {
+/// Blocks, and in place of the worst, without which `share` of the sum is left, their matrices; worst first.
+Result<std::vector<Part>> Calibrator::ranked_parts(double share) const {
   std::vector<Part> parts = blocks();
   FL_TRY(measure_alone(parts));
-  const auto split = static_cast<std::ptrdiff_t>(enough(parts, 0, options_.budget));
+  const auto split = static_cast<std::ptrdiff_t>(enough(parts, 0, share));
   std::vector<Part> single;
   for (auto block = parts.begin(); block != parts.begin() + split; ++block) {
     for (const MatrixEntry* matrix : block->matrices) single.push_back({matrix->name, {matrix}});
@@ -140,18 +173,19 @@ Result<std::vector<Part>> Calibrator::ranked_parts() const {
 
 Result<Calibration> Calibrator::run() {
   Calibration calibration{probe_.pictures(), probe_.tokens(), options_.budget, 0, 0, {}, options_.keep};
-  FL_ASSIGN(calibration.plain, measure("all in 8 bits", {}, ProbeStart::vision));
-  calibration.final = calibration.plain;
+  FL_ASSIGN(const std::vector<double> plain, measure("all in 8 bits", {}, ProbeStart::vision, all_));
+  calibration.plain = calibration.final = mean_of(plain);
   if (calibration.plain <= options_.budget) return calibration;
-  FL_ASSIGN(const std::vector<Part> parts, ranked_parts());
-  // Divergences of parts add up only nearly, so what is kept is measured and, where it is not enough, more is kept.
+  worst_ = largest(plain);
+  double share = options_.budget / calibration.plain;
+  FL_ASSIGN(const std::vector<Part> parts, ranked_parts(share));
+  // Divergences of parts add up only nearly, so what is left is measured and, while it is too much, more is kept.
   std::size_t count = 0;
-  double goal = options_.budget;
   while (calibration.final > options_.budget && count < parts.size()) {
-    count = enough(parts, count + 1, goal);
-    const std::span<const Part> kept = std::span(parts).first(count);
-    FL_ASSIGN(calibration.final, measure("what is left", tensors_of(kept), ProbeStart::vision));
-    goal = sum_of(std::span(parts).subspan(count)) * options_.budget / std::max(calibration.final, options_.budget);
+    count = enough(parts, count + 1, share);
+    FL_ASSIGN(calibration.final, measure_left(std::span(parts).first(count)));
+    const double left = sum_of(std::span(parts).subspan(count)) / sum_of(parts);
+    share = std::min(share, left * options_.budget / calibration.final);
   }
   for (const Part& part : parts) {
     PartError error{part.name, {}, part.divergence, calibration.parts.size() < count};

@@ -22,11 +22,11 @@ struct CalibrationOptions {
 };
 
 /// Divergences are of Kullback and Leibler, from the distribution of the next token in full precision to the one
-/// measured: nats, mean over the tokens of the full-precision answers.
+/// measured: nats, mean over the tokens of the full-precision answers to a picture, and over the pictures.
 struct PartError {
   std::string name;                   ///< of a matrix or a block, as in MatrixEntry
   std::vector<std::string> matrices;  ///< names of MatrixEntry
-  double divergence = 0;              ///< with this part alone in 8 bits
+  double divergence = 0;              ///< with this part alone in 8 bits, on the worst pictures
   bool kept = false;
 };
 

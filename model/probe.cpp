@@ -108,7 +108,8 @@ double Probe::divergence_sum(Engine& engine, const ModelImpl& model, const Trial
   return sum;
 }
 
-Result<double> Probe::measure(const PrecisionPlan& plan, ProbeStart start, const Progress& progress) const {
+Result<std::vector<double>> Probe::measure(const PrecisionPlan& plan, ProbeStart start,
+                                           std::span<const std::size_t> pictures, const Progress& progress) const {
   ModelImpl model;
   model.table = table_;
   FL_ASSIGN(model.config, load_config(directory_));
@@ -116,19 +117,23 @@ Result<double> Probe::measure(const PrecisionPlan& plan, ProbeStart start, const
   FL_ASSIGN(model.weights, load_weights(directory_, model.config, *table_, plan, {.threads = threads_}, ignored));
   Engine engine(model, threads_);
   const std::int64_t side = model.config.image.side;
-  double sum = 0;
-  for (std::size_t p = 0; p < pixels_.size(); ++p) {
+  std::vector<double> means;
+  for (const std::size_t picture : pictures) {
     if (!progress()) return cancelled();
-    View<const float> image = view_of(images_[p]);
-    if (start == ProbeStart::vision) image = engine.encode_image({pixels_[p].data(), side * side, 3});
+    View<const float> image = view_of(images_[picture]);
+    if (start == ProbeStart::vision) image = engine.encode_image({pixels_[picture].data(), side * side, 3});
+    double sum = 0;
+    std::size_t tokens = 0;
     for (const Trial& trial : trials_) {
-      if (trial.picture != p) continue;
+      if (trial.picture != picture) continue;
       View<const float> memory(trial.memory.data(), trial.memory.size() / d_, d_);
       if (start != ProbeStart::decoder) memory = engine.encode_prompt(image, trial.prompt);
       sum += divergence_sum(engine, model, trial, memory);
+      tokens += trial.inputs.size();
     }
+    means.push_back(sum / static_cast<double>(tokens));
   }
-  return sum / std::max(tokens_, 1);
+  return means;
 }
 
 }  // namespace florence2

@@ -29,8 +29,10 @@ class Probe {
   int pictures() const { return static_cast<int>(pixels_.size()); }
   int tokens() const { return tokens_; }
 
-  /// Divergence (see divergence() in model/calibrate.hpp) of the model in the precision `plan`, mean over the tokens.
-  Result<double> measure(const PrecisionPlan& plan, ProbeStart start, const Progress& progress) const;
+  /// For each of `pictures` (indices) the divergence (see divergence() in model/calibrate.hpp) of the model in the
+  /// precision `plan`, mean over the tokens.
+  Result<std::vector<double>> measure(const PrecisionPlan& plan, ProbeStart start,
+                                      std::span<const std::size_t> pictures, const Progress& progress) const;
 
  private:
   /// A question about a picture, and what full precision makes of it.
