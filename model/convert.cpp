@@ -15,10 +15,9 @@
 #include "core/atomic_file.hpp"
 #include "core/file.hpp"
 #include "kernels/isa.hpp"
-#include "model/build_weights.hpp"
 #include "model/engine.hpp"
 #include "model/guarded.hpp"
-#include "model/stored_sizes.hpp"
+#include "model/matrix_list.hpp"
 #include "weights/safetensors_writer.hpp"
 #include "weights/weight_reader.hpp"
 
@@ -182,29 +181,6 @@ class Converter {
   bool writing_ = false;
 };
 
-/// The kernels whose 8-bit weights every other table can use too: those with a quad_limit.
-Result<const KernelTable*> portable_table() {
-  for (const KernelTable* table : available_tables()) {
-    if (table->quad_limit > 0) return table;
-  }
-  return Error{ErrorCode::unsupported, "converting to int8 needs a CPU with AVX2", ""};
-}
-
-/// Walks over all weights once. The embedding and an LM head of its own come first, then what WeightBuilder visits.
-Status walk(Converter& converter, const WeightReader& reader, const Config& config, const KernelTable& table) {
-  const TextConfig& text = config.text;
-  const std::string embedding = token_embedding_name(reader);
-  FL_TRY(converter.linear(table, embedding, text.vocabulary, text.d_model, false));
-  if (!reader.shape_of("lm_head.weight").empty()) {
-    FL_TRY(converter.linear(table, "lm_head", text.vocabulary, text.d_model, false));
-  }
-  if (!reader.shape_of("final_logits_bias").empty()) {
-    FL_TRY(converter.tensor("final_logits_bias", {1, text.vocabulary}));
-  }
-  FL_TRY(WeightBuilder(converter, config, table).build(nullptr, nullptr));
-  return {};
-}
-
 Status copy_small_files(const std::string& directory, const std::string& output) {
   for (const char* name :
        {"config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json",
@@ -229,10 +205,20 @@ Status make_folder(const std::string& directory, const std::string& output) {
   return {};
 }
 
+/// What all tensors take in the plan's types.
+Result<std::int64_t> bytes_in(const PrecisionPlan& plan, WeightReader& reader, const Config& config,
+                              const KernelTable& table) {
+  SafetensorsWriter writer;
+  const std::function<bool(double)> no_progress;
+  Converter announcing(reader, writer, plan, table, no_progress);
+  FL_TRY(walk_weights(announcing, reader, config, table));
+  return writer.bytes();
+}
+
 Result<ConvertReport> convert(const std::string& directory, const std::string& output, const ConvertOptions& options) {
   FL_ASSIGN(const KernelTable* active, active_table());
   const std::string wanted = options.precision == "auto" ? "int8" : options.precision;
-  FL_ASSIGN(const PrecisionPlan plan, parse_precision(wanted, *active));
+  FL_ASSIGN(PrecisionPlan plan, parse_precision(wanted, *active));
   const bool quantizes = plan.vision == Precision::int8 || plan.text == Precision::int8;
   const KernelTable* table = active;
   if (quantizes) {
@@ -242,23 +228,34 @@ Result<ConvertReport> convert(const std::string& directory, const std::string& o
   const int threads = options.threads > 0 ? options.threads : default_threads();
   FL_ASSIGN(WeightReader reader, WeightReader::open(directory, {threads, false, {}}));
   FL_TRY(adopt_sizes(reader, config.text));
+  FL_ASSIGN(const auto matrices, list_matrices(reader, config, *table));
+  FL_ASSIGN(const auto kept, matching_tensors(matrices, options.keep));
+  FL_ASSIGN(const std::int64_t plain_bytes, bytes_in(plan, reader, config, *table));
+  plan.kept = kept;
   FL_TRY(make_folder(directory, output));
 
   SafetensorsWriter writer;
   Converter converter(reader, writer, plan, *table, options.on_progress);
-  FL_TRY(walk(converter, reader, config, *table));
+  FL_TRY(walk_weights(converter, reader, config, *table));
   std::map<std::string, std::string> metadata = {
       {"format", "pt"}, {"florence2.version", "1"}, {std::string(kPrecisionKey), plan.text_form()}};
   if (quantizes) metadata.emplace(kQuadLimitKey, std::to_string(table->quad_limit));
   FL_TRY(writer.begin((fs::path(output) / "model.safetensors").string(), metadata));
   converter.start_writing();
-  FL_TRY(walk(converter, reader, config, *table));
+  FL_TRY(walk_weights(converter, reader, config, *table));
   FL_TRY(copy_small_files(directory, output));
   FL_TRY(writer.finish());
-  return ConvertReport{plan.text_form(), writer.bytes()};
+  return ConvertReport{plan.text_form(), writer.bytes(), plain_bytes};
 }
 
 }  // namespace
+
+Result<const KernelTable*> portable_table() {
+  for (const KernelTable* table : available_tables()) {
+    if (table->quad_limit > 0) return table;
+  }
+  return Error{ErrorCode::unsupported, "converting to int8 needs a CPU with AVX2", ""};
+}
 
 Result<ConvertReport> convert_model(const std::string& directory, const std::string& output,
                                     const ConvertOptions& options) {

@@ -129,9 +129,15 @@ Result<Weights> load_weights(const std::string& directory, Config& config, const
                              const PrecisionPlan& precision, const ModelOptions& options, ModelInfo& info) {
   const int threads = options.threads > 0 ? options.threads : default_threads();
   PrecisionPlan plan = precision;
-  const auto choose = [&](std::string_view name, DType stored) { return plan.weight_type(name, stored, table); };
+  bool converted = false;
+  const auto choose = [&](std::string_view name, DType stored) {
+    const WeightType type = plan.weight_type(name, stored, table);
+    // What a file of our own holds in more than 8 bits was kept so on purpose.
+    return converted && type.dtype == DType::s8 ? WeightType(stored) : type;
+  };
   FL_ASSIGN(auto reader, WeightReader::open(directory, {threads, options.check_weights, choose}));
   FL_ASSIGN(plan, plan_in_force(reader, precision, table, options));
+  converted = !reader.metadata(kPrecisionKey).empty();
   info.precision = plan.text_form();
   FL_TRY(add_adapters(reader, options.adapters, info));
   auto weights = read_all(reader, config, table, info);

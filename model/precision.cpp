@@ -19,7 +19,7 @@ std::optional<Precision> precision_named(std::string_view name) {
 /// vector instructions 8-bit products are not faster.
 PrecisionPlan default_plan(const KernelTable& table) {
   const bool quick = std::string_view(table.name) != "scalar";
-  return quick ? PrecisionPlan{Precision::int8, Precision::int8} : PrecisionPlan{};
+  return quick ? PrecisionPlan{Precision::int8, Precision::int8, {}} : PrecisionPlan{};
 }
 
 Error wrong_precision(std::string_view text) {
@@ -63,6 +63,7 @@ std::string PrecisionPlan::text_form() const {
 }
 
 WeightType PrecisionPlan::weight_type(std::string_view hf_name, DType stored, const KernelTable& table) const {
+  if (kept.contains(hf_name)) return stored;
   const bool in_text = hf_name.starts_with("model.language_model.") || hf_name.starts_with("lm_head");
   switch (in_text ? text : vision) {
     case Precision::fp32:
@@ -79,7 +80,7 @@ WeightType PrecisionPlan::weight_type(std::string_view hf_name, DType stored, co
 Result<PrecisionPlan> parse_precision(std::string_view text, const KernelTable& table) {
   const PrecisionPlan automatic = default_plan(table);
   if (text.empty() || text == "auto") return automatic;
-  if (const auto precision = precision_named(text)) return PrecisionPlan{*precision, *precision};
+  if (const auto precision = precision_named(text)) return PrecisionPlan{*precision, *precision, {}};
   PrecisionPlan plan = automatic;
   for (std::string_view rest = text; !rest.empty();) {
     const std::size_t comma = rest.find(',');

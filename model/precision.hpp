@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -21,6 +23,8 @@ std::string_view name_of(Precision precision);
 struct PrecisionPlan {
   Precision vision = Precision::fp32;  ///< the vision tower and the projector
   Precision text = Precision::fp32;    ///< encoder, decoder and LM head
+  /// Matrices that stay as the file has them, by Hugging Face's name without ".weight".
+  std::set<std::string, std::less<>> kept = {};
 
   friend bool operator==(const PrecisionPlan&, const PrecisionPlan&) = default;
 

@@ -1,13 +1,20 @@
 // `florence2 convert`: a checkpoint in the precision it will be run in, smaller and quicker to load.
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/atomic_file.hpp"
+#include "model/calibrate.hpp"
 #include "model/convert.hpp"
 #include "tools/arguments.hpp"
+#include "tools/calibration_report.hpp"
 #include "tools/commands.hpp"
 #include "tools/common_options.hpp"
+#include "tools/inputs.hpp"
 #include "tools/interrupt.hpp"
 #include "tools/message.hpp"
 #include "tools/model_folder.hpp"
@@ -20,14 +27,21 @@ constexpr const char* kHeading = R"(florence2 convert: write a checkpoint in the
 
   florence2 convert -m Florence-2-base -o Florence-2-base-int8
   florence2 convert -m Florence-2-base -o out --precision vision=bf16,text=int8
+  florence2 convert -m Florence-2-base -o out --calibrate pictures
 
 The new folder is a model folder like any other (-m). 8-bit weights take a quarter of the space of f32 and are
-read as they are.
+read as they are. With pictures, matrices that do not bear 8 bits are found and kept as they are stored; what was
+measured is printed and written to calibration.json.
 )";
+
+constexpr std::size_t kMostPictures = 8;  // more say little that is new, and each is looked at dozens of times
+constexpr float kLargestBudget = 1000;
 
 struct ConvertSettings {
   std::string model, output;
   ConvertOptions options;
+  InputNames pictures;
+  double budget = CalibrationOptions().budget;
   bool quiet = false;
 };
 
@@ -35,6 +49,17 @@ void declare(Arguments& arguments, ConvertSettings& settings) {
   add_model_option(arguments, settings.model);
   arguments.value("-o,--output", "DIR", "the new model folder", text_into(settings.output));
   add_precision_option(arguments, settings.options.precision);
+  arguments.positionals("IMAGE", "--calibrate",
+                        "files or folders: keep what does not bear 8 bits on these pictures (eight are used at most)",
+                        settings.pictures.names);
+  arguments.flag("-r,--recursive", settings.pictures.recursive, "look into the folders of folders, too");
+  arguments.value("--budget", "NATS", "divergence that calibration allows in the next token (default 0.001)",
+                  real_into(settings.budget, 0, kLargestBudget));
+  arguments.repeatable("--keep", "PATTERN", "matrices to keep as stored in any case, as 'decoder.*.fc2'",
+                       [&settings](const std::string& value) {
+                         settings.options.keep.push_back(value);
+                         return Status();
+                       });
   add_threads_option(arguments, settings.options.threads);
   add_quiet_option(arguments, settings.quiet);
 }
@@ -49,17 +74,65 @@ Result<std::optional<ConvertSettings>> parse_options(int argc, char** argv) {
   return std::optional<ConvertSettings>(std::move(settings));
 }
 
+/// At most kMostPictures of what the names stand for, spread evenly.
+Result<std::vector<Picture>> open_pictures(const InputNames& names) {
+  FL_ASSIGN(const std::vector<Input> inputs, expand_inputs(names));
+  const std::size_t count = std::min(inputs.size(), kMostPictures);
+  std::vector<Picture> pictures;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string& path = inputs[i * inputs.size() / count].path;
+    auto picture = open_input(path, {});
+    if (!picture) {
+      Error error = std::move(picture).error();
+      if (error.where.empty()) error.where = path;
+      return error;
+    }
+    pictures.push_back(std::move(picture).value());
+  }
+  return pictures;
+}
+
+Result<Calibration> calibrate(const std::string& folder, const ConvertSettings& settings, Progress& progress) {
+  FL_ASSIGN(const std::vector<Picture> pictures, open_pictures(settings.pictures));
+  std::vector<ImageView> views;
+  for (const Picture& picture : pictures) views.push_back(picture.view());
+  CalibrationOptions options{settings.options.precision, settings.options.keep, settings.budget,
+                             settings.options.threads};
+  options.on_progress = [&](const std::string& what) {
+    progress.show("measuring: " + what);
+    return interrupt_signal() == 0;
+  };
+  return calibrate_model(folder, views, options);
+}
+
+Status write_calibration(const ConvertSettings& settings, const Calibration& calibration, const ConvertReport& report) {
+  const std::string text = json::dump(calibration_json(calibration, report)) + '\n';
+  const std::span<const std::byte> part = std::as_bytes(std::span(text));
+  FL_TRY(write_file_atomically((std::filesystem::path(settings.output) / "calibration.json").string(), {&part, 1}));
+  if (!settings.quiet) std::fputs(calibration_text(calibration, report).c_str(), stdout);
+  if (calibration.final > calibration.budget) {
+    print_note("the divergence stays above the budget with everything kept");
+  }
+  return {};
+}
+
 Result<int> convert(int argc, char** argv) {
   FL_ASSIGN(std::optional<ConvertSettings> settings, parse_options(argc, argv));
   if (!settings) return 0;
   FL_ASSIGN(const std::string folder, find_model(settings->model, settings->quiet));
   Progress progress(!settings->quiet);
+  std::optional<Calibration> calibration;
+  if (!settings->pictures.names.empty()) {
+    FL_ASSIGN(calibration, calibrate(folder, *settings, progress));
+    settings->options.keep = calibration->keep;
+  }
   settings->options.on_progress = [&](double done) {
     progress.show("converting: " + std::to_string(std::lround(100 * done)) + " %");
     return interrupt_signal() == 0;
   };
   FL_ASSIGN(const ConvertReport report, convert_model(folder, settings->output, settings->options));
   progress.clear();
+  if (calibration) FL_TRY(write_calibration(*settings, *calibration, report));
   if (!settings->quiet) {
     print_note(settings->output + ": " + report.precision + ", " + std::to_string(report.bytes / 1'000'000) +
                " MB of weights");
