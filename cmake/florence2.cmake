@@ -9,7 +9,7 @@ if(FLORENCE2_SANITIZE)
   target_compile_options(florence2_options INTERFACE
     -fsanitize=${FLORENCE2_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(florence2_options INTERFACE -fsanitize=${FLORENCE2_SANITIZE})
-  target_compile_definitions(florence2_options INTERFACE _GLIBCXX_ASSERTIONS)
+  target_compile_definitions(florence2_options INTERFACE _GLIBCXX_ASSERTIONS FLORENCE2_SANITIZED)
 endif()
 
 # florence2_library(folder dependency...): static library florence2_<folder> from folder/*.cpp.

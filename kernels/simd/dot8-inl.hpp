@@ -128,7 +128,7 @@ inline F32 to_float(I32 a) {
 inline I32 to_integer(F32 a) {  // to nearest even
   const F32 whole = round_to_integer(a);
   I32 r;
-  for (int i = 0; i < 4; ++i) r.v[i] = static_cast<std::int32_t>(whole.v[i]);
+  for (int i = 0; i < 4; ++i) r.v[i] = integer_of(whole.v[i]);
   return r;
 }
 inline I32 subtract_product(I32 acc, std::int32_t zero, const std::int32_t* sums) {

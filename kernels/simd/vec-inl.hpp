@@ -173,10 +173,11 @@ inline F32 round_to_integer(F32 a) {
   // Adding and taking away 1.5 * 2^23 rounds to the nearest integer for |a| < 2^22, which all callers guarantee.
   return lanewise([&](int i) { return (a.v[i] + 12582912.0f) - 12582912.0f; });
 }
+/// An integral a as an integer; NaN has none, and becomes 0.
+inline std::int32_t integer_of(float a) { return a == a ? static_cast<std::int32_t>(a) : 0; }
 /// 2^n for integral n in [-126, 127].
 inline F32 exp2_of_integer(F32 n) {
-  return lanewise(
-      [&](int i) { return float_of_bits(static_cast<std::uint32_t>(static_cast<std::int32_t>(n.v[i]) + 127) << 23); });
+  return lanewise([&](int i) { return float_of_bits(static_cast<std::uint32_t>(integer_of(n.v[i]) + 127) << 23); });
 }
 inline float reduce_add(F32 a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
 inline float reduce_max(F32 a) {
