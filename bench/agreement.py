@@ -50,7 +50,8 @@ def figures(tokens, logits, reference):
 def check_peer(peer):
     """figures() of a contestant that has the peers' interface: vision, prefill, begin, decode."""
     reference = load_reference(peer.W)
-    tokens = peer.np(peer.vision(peer.px1))
-    state = peer.begin(peer.expand(peer.prefill(peer.vision(peer.px1)), 1), 1, 0)
+    image = peer.vision(peer.px1)
+    tokens = peer.np(image).copy()
+    state = peer.begin(peer.expand(peer.prefill(image), 1), 1, 0)
     logits = [peer.np(peer.decode(state, np.full((1, 1), i)))[-1].copy() for i in reference["fed"]]
     return figures(tokens.reshape(reference["tokens"].shape), np.stack(logits), reference)

@@ -31,12 +31,11 @@ void pack_cross_cache(Context& context, CrossCache& cache, View<const float> k, 
   cache.head_dim = k.cols / heads;
   cache.arithmetic = arithmetic;
   const HeadAttention head(context.table(), arithmetic, cache.length, cache.head_dim);
-  cache.head_floats = head.packed_floats();
-  cache.packed.ensure(heads * cache.head_floats);
+  cache.packed.ensure(heads * head.packed_floats());
   context.reserve(head.scratch_floats(1));
   context.parallel_for(heads, [&](std::int64_t index, int thread) {
     const std::int64_t first = index * cache.head_dim;
-    head.pack(cache.packed.data() + index * cache.head_floats, context.scratch(thread),
+    head.pack(cache.packed.data() + index * head.packed_floats(), context.scratch(thread),
               k.col_range(first, cache.head_dim), v.col_range(first, cache.head_dim));
   });
 }
@@ -48,7 +47,7 @@ void cross_attention(Context& context, View<float> dst, View<const float> q, con
   context.parallel_for(cache.heads, [&](std::int64_t index, int thread) {
     const std::int64_t first = index * cache.head_dim;
     head.attend(dst.col_range(first, cache.head_dim), q.col_range(first, cache.head_dim),
-                cache.packed.data() + index * cache.head_floats, context.scratch(thread), scale);
+                cache.packed.data() + index * head.packed_floats(), context.scratch(thread), scale);
   });
 }
 

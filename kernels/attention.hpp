@@ -53,8 +53,7 @@ void channel_attention_block(Context& context, View<float> x, View<float> values
 
 /// Keys and values of one layer's cross-attention, packed once for an encoded prompt and shared by all beams.
 struct CrossCache {
-  Buffer<float> packed;          ///< [heads] of HeadAttention's
-  std::int64_t head_floats = 0;  ///< of one head
+  Buffer<float> packed;  ///< [heads] times what HeadAttention packs
   std::int64_t length = 0, head_dim = 0;
   int heads = 0;
   Arithmetic arithmetic = Arithmetic::f32;

@@ -44,13 +44,16 @@ void pack_transposed(const KernelTable& table, Element* dst, View<const float> s
   }
 }
 
-/// dst = row / scale for the scale that makes `magnitude` the limit, which is returned.
-float fix(const KernelTable& table, std::int16_t* dst, const float* row, std::int64_t n, float magnitude,
-          std::int32_t limit) {
-  const bool usable = magnitude > 0 && std::isfinite(magnitude);
-  const auto most = static_cast<float>(limit);
-  table.fix_row(dst, row, n, usable ? most / magnitude : 0.0f);
-  return magnitude / most;
+/// What makes `magnitude` the limit; 0 where nothing does.
+float fixing_factor(float magnitude, std::int32_t limit) {
+  return magnitude > 0 && std::isfinite(magnitude) ? static_cast<float>(limit) / magnitude : 0.0f;
+}
+
+/// dst = row / scale for the row's own scale, which is returned.
+float fix(const KernelTable& table, std::int16_t* dst, const float* row, std::int64_t n, std::int32_t limit) {
+  const float magnitude = table.magnitude(row, n);
+  table.fix_row(dst, row, n, fixing_factor(magnitude, limit));
+  return magnitude / static_cast<float>(limit);
 }
 
 }  // namespace
@@ -109,15 +112,14 @@ std::int32_t fixed_limit(std::int64_t k) {
 void fix_rows(const KernelTable& table, std::int16_t* dst, float* scales, View<const float> src, std::int32_t limit) {
   const std::int64_t stride = paired_stride(table, src.cols);
   for (std::int64_t r = 0; r < src.rows; ++r) {
-    scales[r] = fix(table, dst + r * stride, src.row(r), src.cols, table.magnitude(src.row(r), src.cols), limit);
+    scales[r] = fix(table, dst + r * stride, src.row(r), src.cols, limit);
   }
 }
 
 void pack_fixed(const KernelTable& table, std::int16_t* dst, float* scales, View<const float> src, std::int32_t limit,
                 std::int16_t* rows) {
-  pack(table, dst, src, rows, [&](std::int16_t* row, std::int64_t r) {
-    scales[r] = fix(table, row, src.row(r), src.cols, table.magnitude(src.row(r), src.cols), limit);
-  });
+  pack(table, dst, src, rows,
+       [&](std::int16_t* row, std::int64_t r) { scales[r] = fix(table, row, src.row(r), src.cols, limit); });
   std::fill(scales + src.rows, scales + ceil_div(src.rows, table.nr) * table.nr, 0.0f);
 }
 
@@ -129,11 +131,10 @@ float pack_fixed_transposed(const KernelTable& table, std::int16_t* dst, View<co
     if (!(magnitude <= most)) most = magnitude;  // a NaN stays: nothing is <= it
     if (std::isnan(most)) break;
   }
-  float scale = 0;
-  pack_transposed(table, dst, src, rows, [&](std::int16_t* row, std::int64_t k) {
-    scale = fix(table, row, src.row(k), src.cols, most, limit);
-  });
-  return scale;
+  const float factor = fixing_factor(most, limit);
+  pack_transposed(table, dst, src, rows,
+                  [&](std::int16_t* row, std::int64_t k) { table.fix_row(row, src.row(k), src.cols, factor); });
+  return most / static_cast<float>(limit);
 }
 
 void multiply_fixed(const KernelTable& table, View<float> dst, const std::int16_t* a, const float* row_scales,

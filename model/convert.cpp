@@ -16,6 +16,7 @@
 #include "core/file.hpp"
 #include "kernels/isa.hpp"
 #include "model/engine.hpp"
+#include "model/generate.hpp"
 #include "model/guarded.hpp"
 #include "model/matrix_list.hpp"
 #include "weights/safetensors_writer.hpp"
@@ -168,7 +169,7 @@ class Converter {
     FL_TRY(writer_.write(bytes));
     written_ += static_cast<std::int64_t>(bytes.size());
     const double done = static_cast<double>(written_) / static_cast<double>(writer_.bytes());
-    if (on_progress_ && !on_progress_(done)) return Error{ErrorCode::cancelled, "cancelled by the caller", ""};
+    if (on_progress_ && !on_progress_(done)) return cancelled();
     return {};
   }
 
@@ -229,9 +230,8 @@ Result<ConvertReport> convert(const std::string& directory, const std::string& o
   FL_ASSIGN(WeightReader reader, WeightReader::open(directory, {threads, false, {}}));
   FL_TRY(adopt_sizes(reader, config.text));
   FL_ASSIGN(const auto matrices, list_matrices(reader, config, *table));
-  FL_ASSIGN(const auto kept, matching_tensors(matrices, options.keep));
   FL_ASSIGN(const std::int64_t plain_bytes, bytes_in(plan, reader, config, *table));
-  plan.kept = kept;
+  FL_ASSIGN(plan.kept, matching_tensors(matrices, options.keep));
   FL_TRY(make_folder(directory, output));
 
   SafetensorsWriter writer;

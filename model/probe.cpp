@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "model/calibrate.hpp"
+#include "model/generate.hpp"
 #include "model/image.hpp"
 
 namespace florence2 {
@@ -14,8 +15,6 @@ namespace {
 // tell stands in its first tokens.
 constexpr Task kTasks[] = {Task::detailed_caption, Task::object_detection};
 constexpr int kMostTokens = 32;
-
-Error cancelled() { return {ErrorCode::cancelled, "cancelled by the caller", ""}; }
 
 View<const float> step(Engine& engine, const ModelImpl& model, std::int32_t token) {
   const int parent = 0;

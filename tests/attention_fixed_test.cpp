@@ -24,8 +24,6 @@ using reference::Matrix;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-std::int64_t padded_words(const KernelTable& table, std::int64_t n) { return paired_depth(table, n); }
-
 TEST_CASE("a row's magnitude, and its fixed-point form", "[kernels]") {
   const KernelTable& table = *GENERATE(from_range(tables_8bit()));
   CAPTURE(table.name);
@@ -39,7 +37,7 @@ TEST_CASE("a row's magnitude, and its fixed-point form", "[kernels]") {
       most = std::max(most, std::abs(static_cast<double>(x[i])));
     }
     CHECK(static_cast<double>(table.magnitude(x.data(), n)) == most);
-    GuardedBuffer<std::int16_t> dst(padded_words(table, n));
+    GuardedBuffer<std::int16_t> dst(paired_depth(table, n));
     const float factor = 32767.0f / static_cast<float>(most);
     table.fix_row(dst.data(), x.data(), n, factor);
     for (std::int64_t i = 0; i < n; ++i) CHECK(dst[i] == std::lrint(x[i] * factor));
@@ -63,7 +61,7 @@ TEST_CASE("softmax in fixed point is the softmax rounded", "[kernels]") {
     CAPTURE(n);
     GuardedBuffer<float> x(n), same(n);
     for (std::int64_t i = 0; i < n; ++i) x[i] = same[i] = 8 * random.uniform();
-    GuardedBuffer<std::int16_t> dst(padded_words(table, n));
+    GuardedBuffer<std::int16_t> dst(paired_depth(table, n));
     CHECK(table.softmax_fixed(dst.data(), x.data(), n, 0.5f) == 1.0f / 32767);
     table.softmax(same.data(), n, 0.5f);
     // The two differ by half a step, and by the rounding of p and of 32767 / sum: 0.004 of a step.

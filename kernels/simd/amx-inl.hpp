@@ -51,7 +51,7 @@ struct TilesS8 {
   /// Few rows would leave most of a tile idle; dot products in registers give the same integers.
   static bool multiply_few(const GemmBlock8& g, std::int64_t row0, std::int64_t rows) {
     if (rows >= kTileRows / 2) return false;
-    gemm8_remainder<kTileRows / 2 - 1>(g, row0, rows);
+    with_rows<kTileRows / 2 - 1>(rows, [&]<int kRows>() { gemm8_tile<kRows>(g, row0); });
     return true;
   }
   static void to_floats(const GemmBlock8& g, std::int64_t row0, int rows, float* sums) {

@@ -110,14 +110,15 @@ inline void gemm_tile(const GemmBlock& g, std::int64_t row0) {
   finish_tile(g, row0, kRows, tile);
 }
 
-/// The last rows % kMaxRows rows, by a tile of just that height.
-template <int kRows, typename Panel>
-inline void gemm_remainder(const GemmBlock& g, std::int64_t row0, std::int64_t rows) {
-  if constexpr (kRows > 0) {
-    if (rows == kRows) {
-      gemm_tile<kRows, Panel>(g, row0);
+/// The last rows of a block, fewer than a whole tile, by a tile of just that height: tile.operator()<rows>() for
+/// 0 < rows <= kMost.
+template <int kMost, typename Tile>
+inline void with_rows(std::int64_t rows, const Tile& tile) {
+  if constexpr (kMost > 0) {
+    if (rows == kMost) {
+      tile.template operator()<kMost>();
     } else {
-      gemm_remainder<kRows - 1, Panel>(g, row0, rows);
+      with_rows<kMost - 1>(rows, tile);
     }
   }
 }
@@ -139,7 +140,7 @@ void gemm(const GemmBlock& g) {
     prefetch_next(g, row / kMaxRows, g.m / kMaxRows);
     gemm_tile<kMaxRows, Panel>(g, row);
   }
-  gemm_remainder<kMaxRows - 1, Panel>(g, row, g.m - row);
+  with_rows<kMaxRows - 1>(g.m - row, [&]<int kRows>() { gemm_tile<kRows, Panel>(g, row); });
 }
 
 template <typename Panel>

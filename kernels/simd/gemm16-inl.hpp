@@ -7,13 +7,6 @@ constexpr int kTileRows16 = 12;
 constexpr int kTileRows16 = 6;
 #endif
 
-/// Two values of k, as a group of bytes that broadcast_group takes.
-inline std::int32_t load_pair(const std::int16_t* p) {
-  std::int32_t pair;
-  __builtin_memcpy(&pair, p, sizeof(pair));
-  return pair;
-}
-
 inline Bytes load_pairs(const std::int16_t* p) { return load_bytes(reinterpret_cast<const std::int8_t*>(p)); }
 
 template <int kRows>
@@ -33,7 +26,7 @@ inline void gemm16_tile(const GemmBlock16& g, std::int64_t row0) {
     for (int j = 0; j < kPanelRegisters; ++j) column[j] = load_pairs(b + j * F32::kLanes * 2);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-      const Bytes row = broadcast_group(load_pair(a[i] + k));
+      const Bytes row = broadcast_group(load_group(a[i] + k));
 #pragma GCC unroll 2
       for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = add_dot16(acc[i][j], row, column[j]);
     }
@@ -49,20 +42,8 @@ inline void gemm16_tile(const GemmBlock16& g, std::int64_t row0) {
   }
 }
 
-/// The last rows % kMaxRows rows, by a tile of just that height.
-template <int kRows>
-inline void gemm16_remainder(const GemmBlock16& g, std::int64_t row0, std::int64_t rows) {
-  if constexpr (kRows > 0) {
-    if (rows == kRows) {
-      gemm16_tile<kRows>(g, row0);
-    } else {
-      gemm16_remainder<kRows - 1>(g, row0, rows);
-    }
-  }
-}
-
 void gemm16(const GemmBlock16& g) {
   std::int64_t row = 0;
   for (; row + kTileRows16 <= g.m; row += kTileRows16) gemm16_tile<kTileRows16>(g, row);
-  gemm16_remainder<kTileRows16 - 1>(g, row, g.m - row);
+  with_rows<kTileRows16 - 1>(g.m - row, [&]<int kRows>() { gemm16_tile<kRows>(g, row); });
 }

@@ -1,8 +1,8 @@
 // The 8-bit matrix product: a register tile like that of gemm-inl.hpp with exact int32 sums, which become floats in the
 // epilogue.
 
-/// The bits of a group of activations.
-inline std::int32_t load_group(const std::uint8_t* p) {
+/// The bits of a group of activations: four bytes, or two 16-bit integers.
+inline std::int32_t load_group(const void* p) {
   std::int32_t group;
   __builtin_memcpy(&group, p, sizeof(group));
   return group;
@@ -73,18 +73,6 @@ inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
   finish_tile(g, row0, kRows, tile);
 }
 
-/// The last rows % kMaxRows rows, by a tile of just that height.
-template <int kRows>
-inline void gemm8_remainder(const GemmBlock8& g, std::int64_t row0, std::int64_t rows) {
-  if constexpr (kRows > 0) {
-    if (rows == kRows) {
-      gemm8_tile<kRows>(g, row0);
-    } else {
-      gemm8_remainder<kRows - 1>(g, row0, rows);
-    }
-  }
-}
-
 void gemm8(const GemmBlock8& g) {
   constexpr int kMaxRows = kTileRows8;
   std::int64_t row = 0;
@@ -92,5 +80,5 @@ void gemm8(const GemmBlock8& g) {
     prefetch_next(g, row / kMaxRows, g.m / kMaxRows);
     gemm8_tile<kMaxRows>(g, row);
   }
-  gemm8_remainder<kMaxRows - 1>(g, row, g.m - row);
+  with_rows<kMaxRows - 1>(g.m - row, [&]<int kRows>() { gemm8_tile<kRows>(g, row); });
 }
