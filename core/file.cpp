@@ -1,6 +1,7 @@
 #include "core/file.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -118,6 +119,14 @@ Status File::read(std::int64_t offset, std::span<std::byte> dst) const {
     dst = dst.subspan(static_cast<std::size_t>(count));
   }
   return {};
+}
+
+Result<std::shared_ptr<const std::byte>> File::map() const {
+  const auto length = static_cast<std::size_t>(size_);
+  void* const memory = mmap(nullptr, length, PROT_READ, MAP_PRIVATE, descriptor_, 0);
+  if (memory == MAP_FAILED) return Error{ErrorCode::memory, "cannot map: " + reason(errno), path_};
+  return std::shared_ptr<const std::byte>(static_cast<const std::byte*>(memory),
+                                          [memory, length](const std::byte*) { munmap(memory, length); });
 }
 
 Result<std::string> read_file(const std::string& path, std::int64_t max_bytes) {

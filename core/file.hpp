@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -24,6 +25,10 @@ class File {
 
   /// Fills `dst` from `offset`. Error io when the file ends before or the read fails.
   Status read(std::int64_t offset, std::span<std::byte> dst) const;
+
+  /// The whole file, not empty, as read-only memory that lives as long as the result. A file that is cut short
+  /// meanwhile raises SIGBUS where the missing part is touched. Error memory when the system has no room for it.
+  Result<std::shared_ptr<const std::byte>> map() const;
 
  private:
   File(int descriptor, std::int64_t size, std::string path)

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <utility>
 #include <vector>
 
 #include "core/check.hpp"
@@ -10,55 +12,66 @@
 namespace florence2 {
 namespace {
 
-/// The sum of n values, eight at a time: with the sign bit flipped they are 0 to 255, and four 16-bit lanes of a word
-/// hold the sums of two bytes of each of 128 words.
-std::int32_t sum_of(const std::int8_t* values, std::int64_t n) {
+/// The sums of the four values of each column of a strip, over its groups. With the sign bits flipped the values are 0
+/// to 255, and a word of eight holds two columns; the sums of its even and odd bytes fit 16 bits for 256 groups.
+void sum_strip(std::int32_t (&sums)[kStripColumns], const std::byte* strip, std::int64_t groups) {
   constexpr std::uint64_t kSignBits = 0x8080808080808080u;
-  constexpr std::uint64_t kLowBytes = 0x00FF00FF00FF00FFu;
-  constexpr std::int64_t kMostWords = 128;
-  std::int32_t sum = 0;
-  std::int64_t i = 0;
-  while (n - i >= 8) {
-    const std::int64_t words = std::min((n - i) / 8, kMostWords);
-    std::uint64_t lanes = 0;
-    for (const std::int64_t end = i + 8 * words; i < end; i += 8) {
-      std::uint64_t word;
-      std::memcpy(&word, values + i, sizeof word);
-      word ^= kSignBits;
-      lanes += (word & kLowBytes) + (word >> 8 & kLowBytes);
+  constexpr std::uint64_t kEvenBytes = 0x00FF00FF00FF00FFu;
+  constexpr std::int64_t kMostGroups = 128;
+  constexpr int kWords = kStripGroupBytes / sizeof(std::uint64_t);
+  std::fill(std::begin(sums), std::end(sums), 0);
+  while (groups > 0) {
+    const std::int64_t count = std::min(groups, kMostGroups);
+    std::uint64_t lanes[kWords] = {};
+    for (std::int64_t i = 0; i < count; ++i, strip += kStripGroupBytes) {
+      std::uint64_t words[kWords];
+      std::memcpy(words, strip, sizeof(words));
+      for (int w = 0; w < kWords; ++w) {
+        const std::uint64_t word = words[w] ^ kSignBits;
+        lanes[w] += (word & kEvenBytes) + (word >> 8 & kEvenBytes);
+      }
     }
-    for (int lane = 0; lane < 4; ++lane) sum += static_cast<std::int32_t>(lanes >> (16 * lane) & 0xFFFF);
-    sum -= static_cast<std::int32_t>(8 * words * 128);
+    for (int column = 0; column < kStripColumns; ++column) {
+      const std::uint64_t half = lanes[column / 2] >> (32 * (column % 2));
+      sums[column] += static_cast<std::int32_t>((half & 0xFFFF) + (half >> 16 & 0xFFFF)) -
+                      static_cast<std::int32_t>(4 * 128 * count);
+    }
+    groups -= count;
   }
-  for (; i < n; ++i) sum += values[i];
-  return sum;
 }
 
 }  // namespace
 
-PackedMatrix::PackedMatrix(const KernelTable& table, WeightType type, std::int64_t n, std::int64_t k)
-    : n_(n), k_(k), depth_(k), nr_(table.nr), dtype_(type.dtype) {
+PackedMatrix::PackedMatrix(const KernelTable& table, WeightType type, std::int64_t n, std::int64_t k,
+                           std::shared_ptr<const std::byte> strips)
+    : shared_(std::move(strips)), n_(n), k_(k), depth_(k), nr_(table.nr), dtype_(type.dtype) {
+  FL_DCHECK(shared_ == nullptr || dtype_ == DType::s8);
   FL_DCHECK(!type.paired || (dtype_ == DType::bf16 && table.gemm_f32_bf16_bf16p != nullptr));
+  const auto size = static_cast<std::int64_t>(size_of(dtype_));
   if (dtype_ == DType::s8 || type.paired) {
     group_ = type.paired ? 2 : 4;
-    const std::int64_t unit = table.depth_unit / static_cast<std::int64_t>(size_of(dtype_));
+    const std::int64_t unit = table.depth_unit / size;
     depth_ = (k + unit - 1) / unit * unit;
+    strip_bytes_ = stored_depth(k * size) * kStripColumns;
+    element_bytes_ = stored_strips(n) * strip_bytes_;
+  } else {
+    element_bytes_ = panels() * nr_ * k * size;
   }
   if (dtype_ == DType::s8) {
     quantize_column_ = table.quantize_column;
     scales_ = Buffer<float>(panels() * nr_);
     sums_ = Buffer<std::int32_t>(panels() * nr_);
   }
-  storage_ = Buffer<std::byte>(panels() * nr_ * depth_ * static_cast<std::int64_t>(size_of(dtype_)));
+  if (shared_ == nullptr) storage_ = Buffer<std::byte>(element_bytes_);
 }
 
 void PackedMatrix::pack_rows(std::int64_t first_n, std::int64_t count, const void* src) {
-  FL_DCHECK(first_n % nr_ == 0 && (count % nr_ == 0 || first_n + count == n_));
+  FL_DCHECK(first_n % pack_unit() == 0 && (count % pack_unit() == 0 || first_n + count == n_));
   FL_DCHECK(dtype_ != DType::s8);
   if (paired()) {
-    std::vector<std::uint16_t> rows(static_cast<std::size_t>(count * depth_));
+    std::vector<std::uint16_t> rows(static_cast<std::size_t>(count * row_depth()));
     const auto* const stored = static_cast<const std::uint16_t*>(src);
-    for (std::int64_t r = 0; r < count; ++r) std::copy_n(stored + r * k_, k_, rows.begin() + r * depth_);
+    for (std::int64_t r = 0; r < count; ++r) std::copy_n(stored + r * k_, k_, rows.begin() + r * row_depth());
     return pack_groups(first_n, count, rows.data());
   }
   std::byte* dst = storage_.data() + first_n * k_ * static_cast<std::int64_t>(size_of(dtype_));
@@ -69,34 +82,37 @@ void PackedMatrix::pack_rows(std::int64_t first_n, std::int64_t count, const voi
   }
 }
 
-/// Packs rows[count][depth]. Groups of k lie together and are 32 bits large, so a panel of groups is an ordinary panel
-/// of 32-bit elements.
+/// Packs rows[count][row_depth]. A group of k is 32 bits large, so that a strip is an ordinary panel of 32-bit
+/// elements.
 void PackedMatrix::pack_groups(std::int64_t first_n, std::int64_t count, const void* rows) {
-  std::byte* dst = storage_.data() + first_n * depth_ * static_cast<std::int64_t>(size_of(dtype_));
-  pack_panels(reinterpret_cast<float*>(dst), {static_cast<const float*>(rows), count, depth_ / group_}, nr_);
+  std::byte* const dst = storage_.data() + first_n / kStripColumns * strip_bytes_;
+  pack_panels(reinterpret_cast<float*>(dst), {static_cast<const float*>(rows), count, row_depth() / group_},
+              kStripColumns);
+  if (first_n + count == n_) {
+    std::byte* const end = storage_.data() + (n_ + kStripColumns - 1) / kStripColumns * strip_bytes_;
+    std::fill(end, storage_.data() + element_bytes_, std::byte{0});
+  }
 }
 
 void PackedMatrix::pack_quantized(std::int64_t first_n, std::int64_t count, const float* src) {
-  std::vector<std::int8_t> rows(static_cast<std::size_t>(count * depth_));
+  std::vector<std::int8_t> rows(static_cast<std::size_t>(count * row_depth()));
   for (std::int64_t r = 0; r < count; ++r) {
     const std::int64_t n = first_n + r;
-    quantize_column_(rows.data() + r * depth_, &scales_[n], &sums_[n], src + r * k_, k_);
+    quantize_column_(rows.data() + r * row_depth(), &scales_[n], &sums_[n], src + r * k_, k_);
   }
   pack_groups(first_n, count, rows.data());
   clear_missing_columns(first_n + count);
 }
 
-void PackedMatrix::pack_bytes(std::int64_t first_n, std::int64_t count, const std::int8_t* rows, const float* scales) {
-  FL_DCHECK(dtype_ == DType::s8);
-  for (std::int64_t r = 0; r < count; ++r) {
-    scales_[first_n + r] = scales[r];
-    sums_[first_n + r] = sum_of(rows + r * k_, k_);
+void PackedMatrix::adopt_strips(std::int64_t first_n, std::int64_t count, const float* scales) {
+  FL_DCHECK(dtype_ == DType::s8 && first_n % pack_unit() == 0);
+  std::copy_n(scales, count, scales_.data() + first_n);
+  std::int32_t sums[kStripColumns];
+  for (std::int64_t n = first_n; n < first_n + count; n += kStripColumns) {
+    sum_strip(sums, strip_column(n), row_depth() / group_);
+    std::copy_n(sums, std::min<std::int64_t>(kStripColumns, first_n + count - n), sums_.data() + n);
   }
   clear_missing_columns(first_n + count);
-  if (depth_ == k_) return pack_groups(first_n, count, rows);
-  std::vector<std::int8_t> padded(static_cast<std::size_t>(count * depth_), 0);
-  for (std::int64_t r = 0; r < count; ++r) std::copy_n(rows + r * k_, k_, padded.data() + r * depth_);
-  pack_groups(first_n, count, padded.data());
 }
 
 /// Scales and sums of the columns that the last panel lacks.
@@ -119,24 +135,25 @@ void PackedMatrix::pack_floats(std::int64_t first_n, std::int64_t count, const f
 
 void PackedMatrix::unpack_column(std::int64_t n, float* dst) const {
   FL_DCHECK(n >= 0 && n < n_);
-  const std::byte* first = panel(n / nr_) + n % nr_ * group_ * static_cast<std::int64_t>(size_of(dtype_));
-  const auto position = [&](std::int64_t k) { return k / group_ * group_ * nr_ + k % group_; };
-  const auto* wide = reinterpret_cast<const float*>(first);
-  const auto* half = reinterpret_cast<const std::uint16_t*>(first);
-  const auto* q = reinterpret_cast<const std::int8_t*>(first);
+  const auto size = static_cast<std::int64_t>(size_of(dtype_));
+  const std::byte* const first = in_strips() ? strip_column(n) : panel(n / nr_) + n % nr_ * size;
+  const std::int64_t next_group = in_strips() ? kStripGroupBytes : nr_ * size;
+  const auto unpack = [&]<typename T>(T, const auto& widen) {
+    for (std::int64_t k = 0; k < k_; ++k) {
+      T value;
+      std::memcpy(&value, first + k / group_ * next_group + k % group_ * size, sizeof(T));
+      dst[k] = widen(value);
+    }
+  };
   switch (dtype_) {
     case DType::f32:
-      for (std::int64_t k = 0; k < k_; ++k) dst[k] = wide[position(k)];
-      return;
+      return unpack(float{}, [](float value) { return value; });
     case DType::f16:
-      for (std::int64_t k = 0; k < k_; ++k) dst[k] = f16_to_f32(half[position(k)]);
-      return;
+      return unpack(std::uint16_t{}, f16_to_f32);
     case DType::bf16:
-      for (std::int64_t k = 0; k < k_; ++k) dst[k] = bf16_to_f32(half[position(k)]);
-      return;
+      return unpack(std::uint16_t{}, bf16_to_f32);
     case DType::s8:
-      for (std::int64_t k = 0; k < k_; ++k) dst[k] = scales_[n] * static_cast<float>(q[position(k)]);
-      return;
+      return unpack(std::int8_t{}, [&](std::int8_t q) { return scales_[n] * static_cast<float>(q); });
   }
 }
 

@@ -1,7 +1,10 @@
 // PackedMatrix: the right-hand side of a matrix product, cut into panels of the kernel table's width.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <memory>
+#include <span>
 
 #include "core/buffer.hpp"
 #include "core/dtype.hpp"
@@ -19,19 +22,34 @@ struct WeightType {
   WeightType(DType dtype_, bool paired_ = false) : dtype(dtype_), paired(paired_) {}
 };
 
+/// 8-bit integers and paired bf16 lie in strips of 16 columns, 64 bytes for each group of k: what a vector register,
+/// two of them or a row of a tile hold. The strips are the same for every table, so that a file can hold them.
+inline constexpr int kStripColumns = 16;
+inline constexpr std::int64_t kStripGroupBytes = 64;
+/// Columns of the widest table's panel: strips in a file are padded with columns of zeros up to a multiple of it.
+inline constexpr std::int64_t kStripPadding = 32;
+
+/// The strips of an 8-bit matrix [n, k] in a file: [strips][depth / 4][16][4], k padded with zeros to whole cache lines
+/// of a row.
+constexpr std::int64_t stored_strips(std::int64_t n) {
+  return (n + kStripPadding - 1) / kStripPadding * (kStripPadding / kStripColumns);
+}
+constexpr std::int64_t stored_depth(std::int64_t k) { return (k + 63) / 64 * 64; }
+
 /// B[k, n] as ceil(n / nr) panels; columns beyond n are zero. A panel is [k][nr] floats, f32 or half precision: half
-/// precision is widened (exactly) when it is used. A panel of 8-bit integers is [depth / 4][nr][4], where depth
-/// is k rounded up to the table's depth_unit, and each column has a scale: B[k, n] = scale[n] * q[k, n], |q| <= 127.
-/// Tables with a quad_limit add four products in 16 bits: of each eight values of k the first two of both halves, and
-/// the last two. There the scale is so large that q's of one sign in such a quad add up to quad_limit at most.
-/// A panel of paired bf16 is [depth / 2][nr][2], where 2 depth bytes are 2 k rounded up to the table's depth_unit; all
-/// beyond k is zero.
-/// The layout belongs to the table it was packed for.
+/// precision is widened (exactly) when it is used. 8-bit integers and paired bf16 form groups of 4 and 2 k, and strips
+/// [groups][16][4 or 2]; a panel is several strips, or part of one. Each column of 8-bit integers has a scale:
+/// B[k, n] = scale[n] * q[k, n], |q| <= 127. Tables with a quad_limit add four products in 16 bits: of each eight
+/// values of k the first two of both halves, and the last two. There the scale is so large that q's of one sign in such
+/// a quad add up to quad_limit at most. The layout of floats belongs to the table they were packed for.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
   /// Undefined contents for a [k, n] matrix; fill it with pack_rows or pack_floats. Throws std::bad_alloc.
-  PackedMatrix(const KernelTable& table, WeightType type, std::int64_t n, std::int64_t k);
+  /// Or, for an 8-bit matrix whose `strips` are there already (stored_strips(n) of stored_depth(k)): those are kept,
+  /// not copied, and only adopt_strips is called.
+  PackedMatrix(const KernelTable& table, WeightType type, std::int64_t n, std::int64_t k,
+               std::shared_ptr<const std::byte> strips = nullptr);
 
   std::int64_t n() const { return n_; }
   std::int64_t k() const { return k_; }
@@ -40,14 +58,20 @@ class PackedMatrix {
   /// Whether it is bf16 in pairs, see WeightType.
   bool paired() const { return dtype_ == DType::bf16 && group_ == 2; }
   std::int64_t panels() const { return (n_ + nr_ - 1) / nr_; }
-  std::int64_t bytes() const { return storage_.size() + (scales_.size() + sums_.size()) * 4; }
+  std::int64_t bytes() const { return element_bytes_ + (scales_.size() + sums_.size()) * 4; }
   bool empty() const { return n_ == 0; }
-  /// Rows of a panel: k, or more where rows lie in groups.
+  /// Values of k that a product reads: k, or in strips k rounded up to the table's depth_unit.
   std::int64_t depth() const { return depth_; }
+  /// Whether it lies in strips, and the bytes of one.
+  bool in_strips() const { return group_ > 1; }
+  std::int64_t strip_bytes() const { return strip_bytes_; }
+  /// Columns that are packed together: ranges of columns begin at a multiple of it.
+  std::int64_t pack_unit() const { return in_strips() ? std::max(nr_, kStripColumns) : nr_; }
 
-  /// First element of panel p, optionally from row k0 of it (a multiple of 4 or 2 where rows lie in groups).
+  /// First element of panel p; of floats optionally from row k0 of it.
   const std::byte* panel(std::int64_t p, std::int64_t k0 = 0) const {
-    return storage_.data() + (p * depth_ + k0) * nr_ * static_cast<std::int64_t>(size_of(dtype_));
+    if (in_strips()) return strip_column(p * nr_) + k0 / group_ * kStripGroupBytes;
+    return elements() + (p * k_ + k0) * nr_ * static_cast<std::int64_t>(size_of(dtype_));
   }
   /// Of 8-bit matrices: the scale of column n, and the sum over k of its q; as far as the last panel reaches.
   const float* scales(std::int64_t n) const { return scales_.data() + n; }
@@ -55,12 +79,12 @@ class PackedMatrix {
 
   /// Bytes of the matrix from `position` (inside it, or its end) on.
   std::int64_t bytes_after(const void* position) const {
-    return storage_.data() + storage_.size() - static_cast<const std::byte*>(position);
+    return elements() + element_bytes_ - static_cast<const std::byte*>(position);
   }
 
   /// Packs columns [first_n, first_n + count) of B from `src`, which holds them as rows: src[count][k] of this
-  /// matrix's dtype (the layout of a linear layer's weight, [out, in]). first_n must be a multiple of nr();
-  /// a count that is not must end at n(). Disjoint ranges may be packed by different threads.
+  /// matrix's dtype (the layout of a linear layer's weight, [out, in]). first_n must be a multiple of
+  /// pack_unit(); a count that is not must end at n(). Disjoint ranges may be packed by different threads.
   /// Not for 8-bit matrices.
   void pack_rows(std::int64_t first_n, std::int64_t count, const void* src);
 
@@ -68,9 +92,12 @@ class PackedMatrix {
   /// limits allow. Not for f16.
   void pack_floats(std::int64_t first_n, std::int64_t count, const float* src);
 
-  /// The same for 8-bit matrices that are quantised already, within the table's quad_limit: rows[count][k], and a scale
-  /// for each.
-  void pack_bytes(std::int64_t first_n, std::int64_t count, const std::int8_t* rows, const float* scales);
+  /// All strips of an 8-bit matrix that owns them, [stored_strips][stored_depth / 4][16][4], for those who have them
+  /// quantised already, within the table's quad_limit.
+  std::span<std::byte> strips() { return storage_.span(); }
+  /// The scales of columns [first_n, first_n + count) of such a matrix, or of one whose strips were there already;
+  /// their sums are taken from the strips. Ranges as in pack_rows.
+  void adopt_strips(std::int64_t first_n, std::int64_t count, const float* scales);
 
   /// Column n of B (row n of the [out, in] weight) as f32: dst[k].
   void unpack_column(std::int64_t n, float* dst) const;
@@ -79,8 +106,16 @@ class PackedMatrix {
   void pack_quantized(std::int64_t first_n, std::int64_t count, const float* src);
   void pack_groups(std::int64_t first_n, std::int64_t count, const void* rows);
   void clear_missing_columns(std::int64_t end);
+  std::int64_t row_depth() const { return strip_bytes_ / kStripGroupBytes * group_; }
+  const std::byte* elements() const { return shared_ != nullptr ? shared_.get() : storage_.data(); }
+  const std::byte* strip_column(std::int64_t n) const {
+    return elements() + n / kStripColumns * strip_bytes_ + n % kStripColumns * (kStripGroupBytes / kStripColumns);
+  }
 
   Buffer<std::byte> storage_;
+  std::shared_ptr<const std::byte> shared_;  // in place of storage_
+  std::int64_t element_bytes_ = 0;
+  std::int64_t strip_bytes_ = 0;
   Buffer<float> scales_;       // [panels * nr], of 8-bit matrices
   Buffer<std::int32_t> sums_;  // [panels * nr], of 8-bit matrices
   std::int64_t n_ = 0;

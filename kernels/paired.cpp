@@ -95,6 +95,8 @@ void multiply_paired(const KernelTable& table, View<float> dst, const std::uint1
     block.a = a;
     block.a_stride = paired_stride(table, k);
     block.panel = panels;
+    block.group_bytes = std::int64_t{table.nr} * 4;
+    block.strip_bytes = kStripGroupBytes;
     block.m = dst.rows;
     block.n = std::min<std::int64_t>(table.nr, dst.cols - n);
     block.k = paired_depth(table, k);

@@ -46,6 +46,7 @@ void multiply_8bit(const Product& p, std::int64_t row, std::int64_t rows, std::i
     block.row_scale = q.scale;
     block.row_zero = q.zero;
     block.panel = reinterpret_cast<const std::int8_t*>(weight.panel(panel));
+    block.strip_bytes = weight.strip_bytes();
     block.column_scale = weight.scales(n);
     block.column_sum = weight.sums(n);
     block.m = rows;

@@ -25,6 +25,8 @@ void multiply_bf16(const Product& p, std::int64_t row, std::int64_t rows, std::i
     block.a = rounded;
     block.a_stride = stride;
     block.panel = reinterpret_cast<const std::uint16_t*>(weight.panel(panel));
+    block.group_bytes = kStripGroupBytes;
+    block.strip_bytes = weight.strip_bytes();
     block.m = rows;
     block.n = std::min<std::int64_t>(p.table.nr, p.linear.out() - n);
     block.k = weight.depth();

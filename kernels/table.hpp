@@ -43,7 +43,8 @@ struct GemmBlock8 {
   std::int64_t a_stride;
   const float* row_scale;
   const std::int32_t* row_zero;
-  const std::int8_t* panel;        // [k / 4][nr][4]
+  const std::int8_t* panel;        // strips [k / 4][16][4], the columns of one panel
+  std::int64_t strip_bytes;        // between the strips of a panel
   const float* column_scale;       // [nr]
   const std::int32_t* column_sum;  // [nr]: sum over k of B
   std::int64_t m, n, k;            // k is a multiple of depth_unit
@@ -60,7 +61,9 @@ struct GemmBlockBf16 {
   std::int64_t c_stride;
   const std::uint16_t* a;  // rows that round_row made
   std::int64_t a_stride;
-  const std::uint16_t* panel;    // [k / 2][nr][2]
+  const std::uint16_t* panel;    // groups [16][2], of 16 columns each
+  std::int64_t group_bytes;      // between two groups of k
+  std::int64_t strip_bytes;      // between the groups of the first 16 columns and of the others
   std::int64_t m, n, k;          // 2 k bytes are a multiple of depth_unit
   const GemmEpilogue* epilogue;  // never nullptr
   const void* next;              // as in GemmBlock

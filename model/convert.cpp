@@ -41,13 +41,18 @@ class Converter {
                         bool bias = true) {
     const std::string stem(name);
     FL_TRY(matrix(stem, out, in, [&] { return reader_.tensor(stem + ".weight", {out, in}); }));
+    FL_TRY(write_scales());
     if (bias) FL_TRY(plain(stem + ".bias", {out}));
     return Linear();
   }
 
-  Result<Linear> linears(const KernelTable& table, std::span<const std::string> names, std::int64_t out,
-                         std::int64_t in) {
-    for (const std::string& name : names) FL_TRY(linear(table, name, out, in));
+  /// The weights follow each other, so that their strips are those of one matrix.
+  Result<Linear> linears(const KernelTable&, std::span<const std::string> names, std::int64_t out, std::int64_t in) {
+    for (const std::string& name : names) {
+      FL_TRY(matrix(name, out, in, [&] { return reader_.tensor(name + ".weight", {out, in}); }));
+    }
+    FL_TRY(write_scales());
+    for (const std::string& name : names) FL_TRY(plain(name + ".bias", {out}));
     return Linear();
   }
 
@@ -55,6 +60,7 @@ class Converter {
     const std::string stem = "model.multi_modal_projector.image_projection";
     if (!reader_.ms_layout()) return linear(table, stem, d, cv, false);
     FL_TRY(matrix(stem, d, cv, [&] { return transposed(stem + ".weight", cv, d); }));
+    FL_TRY(write_scales());
     return Linear();
   }
 
@@ -68,6 +74,7 @@ class Converter {
     } else {
       const std::int64_t taps = std::int64_t{kernel} * kernel;
       FL_TRY(matrix(stem, out, in * taps, [&] { return patches(stem + ".weight", out, in, kernel); }));
+      FL_TRY(write_scales());
     }
     FL_TRY(plain(stem + ".bias", {out}));
     return Linear();
@@ -96,13 +103,17 @@ class Converter {
     return plan_.weight_type(stem, stored, *available_tables().front()).dtype;  // the same file on every machine
   }
 
-  /// A matrix [out, in] whose values `read` provides, in the plan's type.
+  /// A matrix [out, in] whose values `read` provides, in the plan's type. Scales wait for write_scales.
   template <typename Read>
   Status matrix(const std::string& stem, std::int64_t out, std::int64_t in, const Read& read) {
     FL_ASSIGN(const DType dtype, target(stem));
     if (!writing_) {
-      writer_.add(stem + ".weight", dtype, {out, in});
-      if (dtype == DType::s8) writer_.add(stem + kScaleSuffix, DType::f32, {out});
+      if (dtype == DType::s8) {
+        writer_.add(stem + ".weight", dtype, {stored_strips(out), stored_depth(in) / 4, kStripColumns, 4});
+        announced_scales_.push_back({stem + kScaleSuffix, out});
+      } else {
+        writer_.add(stem + ".weight", dtype, {out, in});
+      }
       return {};
     }
     FL_ASSIGN(const Buffer<float> values, read());
@@ -144,17 +155,19 @@ class Converter {
   }
 
   Status write_quantized(const Buffer<float>& values, std::int64_t out, std::int64_t in) {
-    const std::int64_t depth = (in + table_.depth_unit - 1) / table_.depth_unit * table_.depth_unit;
-    Buffer<std::int8_t> row(depth);
-    Buffer<float> scales(out);
-    std::vector<std::int8_t> rows(static_cast<std::size_t>(out * in));
-    std::int32_t sum = 0;
-    for (std::int64_t r = 0; r < out; ++r) {
-      table_.quantize_column(row.data(), &scales[r], &sum, values.data() + r * in, in);
-      std::copy_n(row.data(), in, rows.data() + r * in);
-    }
-    FL_TRY(write(std::as_bytes(std::span(rows))));
-    return write(std::as_bytes(scales.span()));
+    PackedMatrix packed(table_, DType::s8, out, in);
+    packed.pack_floats(0, out, values.data());
+    scales_.insert(scales_.end(), packed.scales(0), packed.scales(0) + out);
+    return write(packed.strips());
+  }
+
+  /// The scales of the quantised matrices since the last call.
+  Status write_scales() {
+    for (const auto& [name, out] : announced_scales_) writer_.add(name, DType::f32, {out});
+    announced_scales_.clear();
+    FL_TRY(write(std::as_bytes(std::span(scales_))));
+    scales_.clear();
+    return {};
   }
 
   Status write_floats(const Buffer<float>& values, DType dtype) {
@@ -166,6 +179,7 @@ class Converter {
   }
 
   Status write(std::span<const std::byte> bytes) {
+    if (bytes.empty()) return {};
     FL_TRY(writer_.write(bytes));
     written_ += static_cast<std::int64_t>(bytes.size());
     const double done = static_cast<double>(written_) / static_cast<double>(writer_.bytes());
@@ -178,6 +192,8 @@ class Converter {
   const PrecisionPlan& plan_;
   const KernelTable& table_;
   const std::function<bool(double)>& on_progress_;
+  std::vector<std::pair<std::string, std::int64_t>> announced_scales_;  // name and length
+  std::vector<float> scales_;
   std::int64_t written_ = 0;
   bool writing_ = false;
 };
@@ -238,7 +254,7 @@ Result<ConvertReport> convert(const std::string& directory, const std::string& o
   Converter converter(reader, writer, plan, *table, options.on_progress);
   FL_TRY(walk_weights(converter, reader, config, *table));
   std::map<std::string, std::string> metadata = {
-      {"format", "pt"}, {"florence2.version", "1"}, {std::string(kPrecisionKey), plan.text_form()}};
+      {"format", "pt"}, {"florence2.version", "2"}, {std::string(kPrecisionKey), plan.text_form()}};
   if (quantizes) metadata.emplace(kQuadLimitKey, std::to_string(table->quad_limit));
   FL_TRY(writer.begin((fs::path(output) / "model.safetensors").string(), metadata));
   converter.start_writing();

@@ -15,11 +15,13 @@
 
 namespace florence2 {
 
-/// Walks over all weights of a checkpoint once: the embedding and an LM head of its own first, then what WeightBuilder
-/// visits. `source` has the calls of WeightReader that are used there.
+/// Walks over all weights of a checkpoint once: what WeightBuilder visits, then the embedding and an LM head of its own.
+/// These come last because a converted file keeps the order, and their scales, one a token, would move the matrices
+/// behind them off the cache lines. `source` has the calls of WeightReader that are used there.
 template <typename Source>
 Status walk_weights(Source& source, const WeightReader& reader, const Config& config, const KernelTable& table) {
   const TextConfig& text = config.text;
+  FL_TRY(WeightBuilder(source, config, table).build(nullptr, nullptr));
   FL_TRY(source.linear(table, token_embedding_name(reader), text.vocabulary, text.d_model, false));
   if (!reader.shape_of("lm_head.weight").empty()) {
     FL_TRY(source.linear(table, "lm_head", text.vocabulary, text.d_model, false));
@@ -27,7 +29,6 @@ Status walk_weights(Source& source, const WeightReader& reader, const Config& co
   if (!reader.shape_of("final_logits_bias").empty()) {
     FL_TRY(source.tensor("final_logits_bias", {1, text.vocabulary}));
   }
-  FL_TRY(WeightBuilder(source, config, table).build(nullptr, nullptr));
   return {};
 }
 

@@ -24,7 +24,8 @@ std::string token_embedding_name(const WeightReader& reader) {
 }
 
 Status adopt_sizes(const WeightReader& reader, TextConfig& text) {
-  const auto tokens = reader.shape_of(token_embedding_name(reader) + ".weight");
+  const std::string embedding = token_embedding_name(reader);
+  const auto tokens = reader.shape_of(embedding + ".weight");
   if (tokens.size() == 2 && tokens[1] != text.d_model) {
     return Error{ErrorCode::model,
                  "config.json says " + std::string(size_with_width(text.d_model)) + " (d_model " +
@@ -32,7 +33,8 @@ Status adopt_sizes(const WeightReader& reader, TextConfig& text) {
                      " (" + std::to_string(tokens[1]) + ")",
                  ""};
   }
-  if (tokens.size() == 2) text.vocabulary = static_cast<int>(std::min<std::int64_t>(tokens[0], 1 << 24));
+  const std::int64_t vocabulary = reader.rows_of(embedding);
+  if (vocabulary > 0) text.vocabulary = static_cast<int>(std::min<std::int64_t>(vocabulary, 1 << 24));
   const auto positions = reader.shape_of("model.language_model.encoder.embed_positions.weight");
   if (positions.size() == 2) {
     text.max_positions = static_cast<int>(std::clamp<std::int64_t>(positions[0] - kPositionOffset, 1, 1 << 24));

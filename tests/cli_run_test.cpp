@@ -3,6 +3,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include "model/convert.hpp"
 #include "model/florence2.hpp"
 #include "tests/program.hpp"
 #include "tests/support.hpp"
@@ -200,6 +201,23 @@ TEST_CASE("90: a signal leaves what was done, written and complete") {
   REQUIRE(answers.array()->size() >= 4);
   CHECK(answers.array()->size() < 2 * files.size());
   CHECK(test::text_of(test::at(answers.array()->at(1), "task")) == "<DENSE_REGION_CAPTION>");
+}
+
+TEST_CASE("31: a mapped weights file that is cut short is named, and what was done is written") {
+  const TempFolder folder;
+  const std::string model = folder.file("int8");
+  const auto converted = convert_model(std::string(test::source_dir()) + "/weights/demo", model, {.threads = 1});
+  if (!converted && converted.error().code == ErrorCode::unsupported) return;
+  REQUIRE(converted);
+  std::string list;
+  for (int i = 0; i < 1000; ++i) list += picture(1) + "\n";  // more than it gets to
+  const std::string files = folder.write("list.txt", list), out = folder.file("out");
+  const Child child =
+      shell("\"$0\" -q -m " + model + " -p caption -f jsonl --files-from " + files + " >" + out + " & until [ -s " +
+            out + " ]; do sleep 0.02; done; truncate -s 4096 " + model + "/model.safetensors; wait $!");
+  CHECK(child.status == 74);
+  CHECK(child.err.find("florence2: error: the weights file changed while in use") != std::string::npos);
+  CHECK(!lines_of(contents(out)).empty());
 }
 
 TEST_CASE("tasks of one's own come from a file; prompts say how to read their answers") {

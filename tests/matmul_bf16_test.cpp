@@ -102,6 +102,7 @@ void check_block(const KernelTable& table, std::int64_t m, std::int64_t n, std::
   block.c = c.view().data, block.c_stride = c.view().stride;
   block.a = rows.data(), block.a_stride = stride;
   block.panel = panel.data();
+  block.group_bytes = table.nr * 4, block.strip_bytes = 64;
   block.m = m, block.n = n, block.k = depth;
   block.epilogue = &epilogue;
   block.next = panel.data(), block.next_bytes = panel.size() * 2;

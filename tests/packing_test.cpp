@@ -100,29 +100,55 @@ TEST_CASE("unpack_column gives back a row of the weight, widened", "[kernels]") 
   CHECK(wrong == 0);
 }
 
-TEST_CASE("8-bit rows that are quantised already are packed as they are", "[kernels]") {
+TEST_CASE("8-bit strips that are there already are used as they are", "[kernels]") {
   const int nr = GENERATE(8, 16, 32);
   KernelTable table = table_of(nr);
   table.depth_unit = 8;
-  const std::int64_t n = nr + 3, k = 21;
+  const std::int64_t n = nr + 3, k = 601;  // more groups than a sum's 16-bit lanes hold
   test::Random random(7);
   std::vector<std::int8_t> rows(static_cast<std::size_t>(n * k));
   for (std::int8_t& value : rows) value = static_cast<std::int8_t>(random.bits());
+  std::fill_n(rows.begin(), k, std::int8_t{127});
+  std::fill_n(rows.begin() + k, k, std::int8_t{-128});
   const std::vector<float> scales = random.floats(n);
-  PackedMatrix packed(table, DType::s8, n, k);
-  packed.pack_bytes(0, nr, rows.data(), scales.data());
-  packed.pack_bytes(nr, n - nr, rows.data() + nr * k, scales.data() + nr);
+
+  // The layout of a file: strips of 16 columns, groups of 4 k, both padded with zeros.
+  const std::int64_t groups = 640 / 4, strips = (n + 31) / 32 * 2;
+  auto stored = std::make_shared<std::vector<std::byte>>(static_cast<std::size_t>(strips * groups * 64));
+  for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t j = 0; j < k; ++j) {
+      const std::int64_t at = ((i / 16 * groups + j / 4) * 16 + i % 16) * 4 + j % 4;
+      (*stored)[static_cast<std::size_t>(at)] = static_cast<std::byte>(rows[static_cast<std::size_t>(i * k + j)]);
+    }
+  }
+  REQUIRE(stored_strips(n) == strips);
+  REQUIRE(stored_depth(k) == groups * 4);
+
+  const bool copied = GENERATE(false, true);
+  const std::shared_ptr<const std::byte> shared(stored, stored->data());
+  PackedMatrix packed(table, DType::s8, n, k, copied ? nullptr : shared);
+  if (copied) {
+    REQUIRE(packed.strips().size() == stored->size());
+    std::copy(stored->begin(), stored->end(), packed.strips().begin());
+  } else {
+    CHECK(packed.panel(0) == shared.get());
+  }
+  const std::int64_t unit = packed.pack_unit();
+  packed.adopt_strips(0, std::min(unit, n), scales.data());
+  if (n > unit) packed.adopt_strips(unit, n - unit, scales.data() + unit);
   std::vector<float> column(static_cast<std::size_t>(k));
+  int wrong = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     packed.unpack_column(i, column.data());
     std::int32_t sum = 0;
     for (std::int64_t j = 0; j < k; ++j) {
       const std::int8_t q = rows[static_cast<std::size_t>(i * k + j)];
       sum += q;
-      CHECK(column[static_cast<std::size_t>(j)] == scales[static_cast<std::size_t>(i)] * static_cast<float>(q));
+      wrong += column[static_cast<std::size_t>(j)] != scales[static_cast<std::size_t>(i)] * static_cast<float>(q);
     }
     CHECK(*packed.sums(i) == sum);
   }
+  CHECK(wrong == 0);
   for (std::int64_t i = n; i < 2 * nr; ++i) CHECK(*packed.scales(i) == 0);  // the last panel's missing columns
 }
 
@@ -142,7 +168,7 @@ TEST_CASE("paired bf16 lies in pairs of rows, as deep as the table's unit", "[ke
       from_floats.pack_floats(0, n, src.data());
       CHECK(packed.paired());
       CHECK(packed.depth() == (k + 31) / 32 * 32);
-      REQUIRE(packed.bytes() == packed.panels() * 16 * packed.depth() * 2);
+      REQUIRE(packed.bytes() == stored_strips(n) * 16 * packed.depth() * 2);
       CHECK(std::memcmp(packed.panel(0), from_floats.panel(0), static_cast<std::size_t>(packed.bytes())) == 0);
 
       const auto* const elements = reinterpret_cast<const std::uint16_t*>(packed.panel(0));

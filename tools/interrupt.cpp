@@ -1,7 +1,10 @@
 #include "tools/interrupt.hpp"
 
+#include <unistd.h>
+
 #include <csignal>
 #include <initializer_list>
+#include <string_view>
 
 namespace florence2 {
 namespace {
@@ -10,11 +13,25 @@ volatile std::sig_atomic_t received = 0;
 
 void remember(int signal) { received = signal; }
 
+/// What a signal handler may do: no buffers, no destructors.
+void end_without_weights(int) {
+  constexpr std::string_view kMessage = "florence2: error: the weights file changed while in use\n";
+  constexpr int kIoError = 74;
+  [[maybe_unused]] const auto written = write(STDERR_FILENO, kMessage.data(), kMessage.size());
+  _exit(kIoError);
+}
+
 }  // namespace
 
 void ignore_write_signals() {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
+}
+
+void report_lost_weights() {
+  struct sigaction action {};
+  action.sa_handler = end_without_weights;
+  sigaction(SIGBUS, &action, nullptr);
 }
 
 void catch_interrupts() {

@@ -5,6 +5,8 @@ namespace florence2 {
 
 /// Makes writes report closed pipes and file size limits instead of ending the process.
 void ignore_write_signals();
+/// Says so and exits with 74 when a mapped weights file was cut short (File::map).
+void report_lost_weights();
 void catch_interrupts();
 /// The signal that asked for a stop, or 0.
 int interrupt_signal();

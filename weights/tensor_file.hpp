@@ -32,7 +32,8 @@ std::optional<DType> dtype_named(std::string_view name);
 /// "[2, 3]".
 std::string shape_text(std::span<const std::int64_t> shape);
 
-/// Nothing is mapped, so a file that shrinks meanwhile is a read error, never a signal.
+/// Only 8-bit strips of our own files are mapped (TensorSource::map); a file that shrinks while others are read is an
+/// error, never a signal.
 struct TensorFile {
   File file;
   std::vector<TensorInfo> tensors;

@@ -100,6 +100,15 @@ const TensorInfo* TensorSource::find(std::string_view name) const {
   return found == by_name_.end() ? nullptr : found->second;
 }
 
+Result<std::shared_ptr<const std::byte>> TensorSource::map(const TensorInfo& info) {
+  const std::size_t index = file_of_[index_of(info)];
+  maps_.resize(files_.size());
+  if (maps_[index] == nullptr) {
+    FL_ASSIGN(maps_[index], files_[index].map());
+  }
+  return std::shared_ptr<const std::byte>(maps_[index], maps_[index].get() + info.offset);
+}
+
 Status TensorSource::read(const TensorInfo& info, std::int64_t first, std::span<std::byte> dst) const {
   if (info.values == nullptr) return files_[file_of_[index_of(info)]].read(info.offset + first, dst);
   std::memcpy(dst.data(), info.values->data() + first, dst.size());

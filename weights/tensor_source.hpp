@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,9 @@ class TensorSource {
   std::size_t index_of(const TensorInfo& info) const { return static_cast<std::size_t>(&info - tensors_.data()); }
   /// Bytes [first, first + dst.size()) of the tensor.
   Status read(const TensorInfo& info, std::int64_t first, std::span<std::byte> dst) const;
+  /// The tensor's file as memory (File::map), from the tensor's first byte on. Not for tensors with values of their
+  /// own.
+  Result<std::shared_ptr<const std::byte>> map(const TensorInfo& info);
 
  private:
   explicit TensorSource(std::string path) : path_(std::move(path)) {}
@@ -45,6 +49,7 @@ class TensorSource {
 
   std::string path_;
   std::vector<File> files_;
+  std::vector<std::shared_ptr<const std::byte>> maps_;  // by index in files_, once they are asked for
   std::map<std::string, std::string> metadata_;
   std::vector<TensorInfo> tensors_;
   std::vector<std::size_t> file_of_;                                 // by index in tensors_

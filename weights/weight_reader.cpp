@@ -61,21 +61,22 @@ Status parallel_pieces(ThreadPool& pool, std::int64_t total, std::int64_t piece,
 /// The type in which rows are read that a matrix of type `packed` shall hold: as stored, or f32 to be converted.
 DType read_dtype(WeightType packed, DType stored) { return packed.dtype == stored ? stored : DType::f32; }
 
-/// Packs a matrix whose rows fill(first, count, dst, thread) provides in `dtype`: the matrix's own, or f32. `scales`
-/// are those of 8-bit rows.
+/// Rows of so many bytes that make a piece of about kChunkBytes, which begins where packing can begin.
+std::int64_t piece_rows(const PackedMatrix& packed, std::int64_t row_bytes) {
+  return std::max<std::int64_t>(1, kChunkBytes / (row_bytes * packed.pack_unit())) * packed.pack_unit();
+}
+
+/// Packs a matrix whose rows fill(first, count, dst, thread) provides in `dtype`: the matrix's own, or f32.
 template <typename Fill>
-Status pack_pieces(ThreadPool& pool, PackedMatrix& packed, DType dtype, const Buffer<float>& scales,
-                   std::vector<Buffer<std::byte>>& pieces, const Fill& fill) {
+Status pack_pieces(ThreadPool& pool, PackedMatrix& packed, DType dtype, std::vector<Buffer<std::byte>>& pieces,
+                   const Fill& fill) {
   const std::int64_t row_bytes = packed.k() * static_cast<std::int64_t>(size_of(dtype));
-  const std::int64_t panels = std::max<std::int64_t>(1, kChunkBytes / (row_bytes * packed.nr()));
-  const std::int64_t rows = panels * packed.nr();
+  const std::int64_t rows = piece_rows(packed, row_bytes);
   for (Buffer<std::byte>& piece : pieces) piece.ensure(rows * row_bytes);
   return parallel_pieces(pool, packed.n(), rows, [&](std::int64_t first, std::int64_t count, int thread) -> Status {
     std::byte* piece = pieces[static_cast<std::size_t>(thread)].data();
     FL_TRY(fill(first, count, piece, thread));
-    if (dtype == DType::s8) {
-      packed.pack_bytes(first, count, reinterpret_cast<const std::int8_t*>(piece), scales.data() + first);
-    } else if (dtype == packed.dtype()) {
+    if (dtype == packed.dtype()) {
       packed.pack_rows(first, count, piece);
     } else {
       packed.pack_floats(first, count, reinterpret_cast<const float*>(piece));
@@ -143,6 +144,16 @@ std::span<const std::int64_t> WeightReader::shape_of(std::string_view hf_name) c
   return info->shape;
 }
 
+std::int64_t WeightReader::rows_of(std::string_view name) const {
+  const auto shape = shape_of(std::string(name) + (is_quantized(name) ? kScaleSuffix : ".weight"));
+  return shape.empty() ? 0 : shape[0];
+}
+
+bool WeightReader::is_quantized(std::string_view name) const {
+  const TensorInfo* info = source_.find(file_name(std::string(name) + ".weight"));
+  return info != nullptr && info->dtype == name_of(DType::s8);
+}
+
 Result<DType> WeightReader::stored_dtype(std::string_view hf_name) const {
   const TensorInfo* info = source_.find(file_name(hf_name));
   if (info == nullptr) return missing(file_name(hf_name));
@@ -159,6 +170,17 @@ Result<Linear> WeightReader::linear(const KernelTable& table, std::string_view n
 
 Result<Linear> WeightReader::linears(const KernelTable& table, std::span<const std::string> names, std::int64_t out,
                                      std::int64_t in, bool bias) {
+  Linear linear;
+  FL_ASSIGN(linear.weight,
+            is_quantized(names[0]) ? quantized(table, names, out, in) : packed_rows(table, names, out, in));
+  if (bias) {
+    FL_ASSIGN(linear.bias, biases(names, out));
+  }
+  return linear;
+}
+
+Result<PackedMatrix> WeightReader::packed_rows(const KernelTable& table, std::span<const std::string> names,
+                                               std::int64_t out, std::int64_t in) {
   std::vector<Stored> parts;
   for (const std::string& name : names) {
     FL_ASSIGN(const Stored part, expect(name + ".weight", std::array{out, in}));
@@ -167,13 +189,10 @@ Result<Linear> WeightReader::linears(const KernelTable& table, std::span<const s
   const DType first_dtype = parts[0].dtype;
   const bool same = std::all_of(parts.begin(), parts.end(), [&](const Stored& p) { return p.dtype == first_dtype; });
   const DType stored = same ? first_dtype : DType::f32;
-  const WeightType packed = packed_type(names[0], stored);
-  const DType dtype = read_dtype(packed, stored);
-  FL_ASSIGN(const Buffer<float> scales, scales_of(names, table, stored, out));
-
-  Linear linear;
-  linear.weight = PackedMatrix(table, packed, out * static_cast<std::int64_t>(parts.size()), in);
-  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, scales, pieces_,
+  const WeightType type = packed_type(names[0], stored);
+  const DType dtype = read_dtype(type, stored);
+  PackedMatrix packed(table, type, out * static_cast<std::int64_t>(parts.size()), in);
+  FL_TRY(pack_pieces(*pool_, packed, dtype, pieces_,
                      [&](std::int64_t row, std::int64_t count, std::byte* dst, int) -> Status {
                        while (count > 0) {  // a piece may reach over the end of a part
                          const std::int64_t part_row = row % out;
@@ -185,10 +204,52 @@ Result<Linear> WeightReader::linears(const KernelTable& table, std::span<const s
                        }
                        return {};
                      }));
-  if (bias) {
-    FL_ASSIGN(linear.bias, biases(names, out));
+  return packed;
+}
+
+/// The strips of a layer, or of several side by side, which are used where they lie if they follow each other in the
+/// file, as convert writes them.
+Result<PackedMatrix> WeightReader::quantized(const KernelTable& table, std::span<const std::string> names,
+                                             std::int64_t out, std::int64_t in) {
+  const std::array shape{stored_strips(out), stored_depth(in) / 4, std::int64_t{kStripColumns}, std::int64_t{4}};
+  std::vector<const TensorInfo*> parts;
+  for (const std::string& name : names) {
+    const std::int64_t before = parameters_;
+    FL_ASSIGN(const Stored part, expect(name + ".weight", shape));
+    if (part.dtype != DType::s8) return damaged(*part.info, " has dtype " + part.info->dtype + ", expected I8");
+    if (parameters_ > before) parameters_ += out * in - part.elements;  // without the padding
+    parts.push_back(part.info);
   }
-  return linear;
+  if (names.size() > 1 && out % kStripPadding != 0) {
+    return damaged(*parts[0], " cannot lie beside others: it has " + std::to_string(out) +
+                                  " outputs, expected a multiple of " + std::to_string(kStripPadding));
+  }
+  FL_ASSIGN(const Buffer<float> scales, scales_of(names, table, out));
+
+  bool follow = parts[0]->values == nullptr && parts[0]->offset % kStripGroupBytes == 0;
+  for (std::size_t i = 1; i < parts.size(); ++i) {
+    follow = follow && &source_.path_of(*parts[i]) == &source_.path_of(*parts[0]) &&
+             parts[i]->offset == parts[i - 1]->offset + parts[i - 1]->bytes;
+  }
+  std::shared_ptr<const std::byte> mapped;
+  if (follow) {
+    FL_ASSIGN(mapped, source_.map(*parts[0]));
+  }
+  PackedMatrix packed(table, DType::s8, out * static_cast<std::int64_t>(parts.size()), in, std::move(mapped));
+  if (!follow) {
+    std::int64_t first = 0;
+    for (const TensorInfo* part : parts) {
+      FL_TRY(source_.read(
+          *part, 0, packed.strips().subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(part->bytes))));
+      first += part->bytes;
+    }
+  }
+  const std::int64_t rows = piece_rows(packed, in);
+  pool_->parallel_for((packed.n() + rows - 1) / rows, [&](std::int64_t index, int) {
+    const std::int64_t column = index * rows;
+    packed.adopt_strips(column, std::min(rows, packed.n() - column), scales.data() + column);
+  });
+  return packed;
 }
 
 Result<Linear> WeightReader::projection(const KernelTable& table, std::int64_t d, std::int64_t cv) {
@@ -202,7 +263,7 @@ Result<Linear> WeightReader::projection(const KernelTable& table, std::int64_t d
   FL_TRY(read(tensor, 0, tensor.elements, dtype, stored.data()));
   Linear linear;
   linear.weight = PackedMatrix(table, packed, d, cv);
-  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, {}, pieces_,
+  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, pieces_,
                      [&](std::int64_t row, std::int64_t count, std::byte* dst, int) -> Status {
                        transpose_values(dtype, dst, cv, stored.data() + row * size, d, cv, count);
                        return {};
@@ -216,7 +277,7 @@ Result<Linear> WeightReader::patch_linear(const KernelTable& table, std::string_
   const std::int64_t taps = std::int64_t{kernel} * kernel;
   const std::int64_t row_elements = in * taps;
   // Our own files hold quantised patches as the linear layer that they are.
-  if (shape_of(names[0] + ".weight").size() == 2) return linears(table, names, out, row_elements, true);
+  if (is_quantized(names[0])) return linears(table, names, out, row_elements, true);
   FL_ASSIGN(const Stored tensor, expect(names[0] + ".weight", std::array<std::int64_t, 4>{out, in, kernel, kernel}));
   const WeightType packed = packed_type(names[0], tensor.dtype);
   const DType dtype = read_dtype(packed, tensor.dtype);
@@ -226,7 +287,7 @@ Result<Linear> WeightReader::patch_linear(const KernelTable& table, std::string_
 
   Linear linear;
   linear.weight = PackedMatrix(table, packed, out, row_elements);
-  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, {}, pieces_,
+  FL_TRY(pack_pieces(*pool_, linear.weight, dtype, pieces_,
                      [&](std::int64_t first, std::int64_t count, std::byte* dst, int thread) -> Status {
                        std::byte* stored = rows[static_cast<std::size_t>(thread)].data();
                        for (std::int64_t row = first; row < first + count; ++row, dst += row_bytes) {
@@ -300,13 +361,11 @@ std::string WeightReader::file_name(std::string_view hf_name) const {
 }
 
 WeightType WeightReader::packed_type(std::string_view hf_name, DType stored) const {
-  if (stored == DType::s8) return stored;
   return options_.choose_type ? options_.choose_type(hf_name, stored) : stored;
 }
 
 Result<Buffer<float>> WeightReader::scales_of(std::span<const std::string> names, const KernelTable& table,
-                                              DType stored, std::int64_t out) {
-  if (stored != DType::s8) return Buffer<float>();
+                                              std::int64_t out) {
   const std::string needed = std::to_string(table.quad_limit);
   if (table.quad_limit > 0 && metadata(kQuadLimitKey) != needed) {
     return Error{ErrorCode::model,

@@ -23,8 +23,9 @@
 
 namespace florence2 {
 
-/// In files of our own, an I8 tensor "<name>.weight" has its channels' scales in "<name>" + kScaleSuffix, and the
-/// metadata say which quad_limit (kernels/table.hpp) its values keep.
+/// In files of our own, an I8 tensor "<name>.weight" holds the strips of a matrix [out, in] as the kernels read them
+/// (kernels/packing.hpp), its channels' scales [out] are in "<name>" + kScaleSuffix, and the metadata say which
+/// quad_limit (kernels/table.hpp) its values keep.
 inline constexpr const char* kScaleSuffix = ".weight_scale";
 inline constexpr std::string_view kQuadLimitKey = "florence2.quad_limit";
 inline constexpr std::string_view kPrecisionKey = "florence2.precision";
@@ -57,6 +58,11 @@ class WeightReader {
   bool ms_layout() const { return ms_layout_; }
   /// Shape of a tensor, or empty when the file lacks it. `hf_name` as in all calls.
   std::span<const std::int64_t> shape_of(std::string_view hf_name) const;
+
+  /// Rows of the matrix "<name>.weight" [rows, …]; 0 when the file lacks it.
+  std::int64_t rows_of(std::string_view name) const;
+  /// Whether "<name>.weight" holds strips of 8 bits.
+  bool is_quantized(std::string_view name) const;
 
   /// A linear layer "<name>.weight" [out, in] and, if `bias`, "<name>.bias" [out], packed as Options::choose_type
   /// says.
@@ -108,9 +114,13 @@ class WeightReader {
   Status read(const Stored& tensor, std::int64_t first, std::int64_t count, DType dtype, std::byte* dst) const;
   /// The whole tensor widened to dst.
   Status read_floats(const Stored& tensor, float* dst) const;
-  /// The scales of 8-bit layers one after the other; empty for others. Error model when `table` cannot use them.
-  Result<Buffer<float>> scales_of(std::span<const std::string> names, const KernelTable& table, DType stored,
-                                  std::int64_t out);
+  /// The weights of linears(), from a file that holds them as rows or in strips.
+  Result<PackedMatrix> packed_rows(const KernelTable& table, std::span<const std::string> names, std::int64_t out,
+                                   std::int64_t in);
+  Result<PackedMatrix> quantized(const KernelTable& table, std::span<const std::string> names, std::int64_t out,
+                                 std::int64_t in);
+  /// The scales of 8-bit layers one after the other. Error model when `table` cannot use them.
+  Result<Buffer<float>> scales_of(std::span<const std::string> names, const KernelTable& table, std::int64_t out);
   /// "<name>.bias" of several layers one after the other.
   Result<Buffer<float>> biases(std::span<const std::string> names, std::int64_t out);
 

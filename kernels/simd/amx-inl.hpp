@@ -7,10 +7,9 @@ constexpr int kTileRows = 16;
 constexpr int kTileBytes = 64;  // of a row of a tile
 constexpr int kTileFloats = kTileBytes / 4;
 constexpr int kStepRows = 2 * kTileRows;
-constexpr int kPanelBytes = kPanelWidth * 4;         // between the rows of a tile of B
-constexpr int kStepBytes = kTileRows * kPanelBytes;  // of a panel, that one step of the inner loop reads
-constexpr int kPieceSteps = 24 * 1024 / kStepBytes;  // a piece of a panel fills half of L1
-constexpr int kStripRows = 4 * kStepRows;            // rows that pass over a piece
+constexpr int kSumBytes = kPanelWidth * 4;                             // between the rows of a tile of sums
+constexpr int kPieceSteps = 24 * 1024 / (2 * kTileRows * kTileBytes);  // a piece of a panel fills half of L1
+constexpr int kStripRows = 4 * kStepRows;                              // rows that pass over a piece
 constexpr int kStripSums = kStripRows * kPanelWidth;
 static_assert(kPanelWidth == 2 * kTileFloats);
 
@@ -40,6 +39,7 @@ inline void configure_tiles(int upper, int lower) {
 struct TilesS8 {
   using Block = GemmBlock8;
   static constexpr int kElementBytes = 1;
+  static std::int64_t group_bytes(const GemmBlock8&) { return kTileBytes; }
   static void multiply_upper() {
     _tile_dpbusd(0, 4, 6);
     _tile_dpbusd(1, 4, 7);
@@ -68,6 +68,7 @@ struct TilesS8 {
 struct TilesBf16 {
   using Block = GemmBlockBf16;
   static constexpr int kElementBytes = 2;
+  static std::int64_t group_bytes(const GemmBlockBf16& g) { return g.group_bytes; }
   static void multiply_upper() {
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
@@ -133,7 +134,8 @@ inline void multiply_tiles(const typename Tiles::Block& g, std::int64_t row0, st
                            float* sums, Meanwhile<Tiles>& meanwhile) {
   const std::int64_t stride = g.a_stride * Tiles::kElementBytes;
   const char* a = reinterpret_cast<const char*>(g.a) + row0 * stride + first * kTileBytes;
-  const char* b = reinterpret_cast<const char*>(g.panel) + first * kStepBytes;
+  const std::int64_t group = Tiles::group_bytes(g);
+  const char* b = reinterpret_cast<const char*>(g.panel) + first * kTileRows * group;
   float* const lower_sums = sums + kTileRows * kPanelWidth;
   if (first == 0) {
     _tile_zero(0);
@@ -143,35 +145,35 @@ inline void multiply_tiles(const typename Tiles::Block& g, std::int64_t row0, st
       _tile_zero(3);
     }
   } else {
-    _tile_loadd(0, sums, kPanelBytes);
-    _tile_loadd(1, sums + kTileFloats, kPanelBytes);
+    _tile_loadd(0, sums, kSumBytes);
+    _tile_loadd(1, sums + kTileFloats, kSumBytes);
     if constexpr (kTwo) {
-      _tile_loadd(2, lower_sums, kPanelBytes);
-      _tile_loadd(3, lower_sums + kTileFloats, kPanelBytes);
+      _tile_loadd(2, lower_sums, kSumBytes);
+      _tile_loadd(3, lower_sums + kTileFloats, kSumBytes);
     }
   }
   const int share = static_cast<int>((meanwhile.rows() + last - first - 1) / (last - first));
-  for (std::int64_t step = first; step < last; ++step, a += kTileBytes, b += kStepBytes) {
+  for (std::int64_t step = first; step < last; ++step, a += kTileBytes, b += kTileRows * group) {
     if constexpr (kTwo) {
-      _tile_loadd(6, b, kPanelBytes);
+      _tile_loadd(6, b, group);
       _tile_stream_loadd(4, a, stride);
-      _tile_loadd(7, b + kTileBytes, kPanelBytes);
+      _tile_loadd(7, b + g.strip_bytes, group);
       Tiles::multiply_upper();
       _tile_stream_loadd(5, a + kTileRows * stride, stride);
       Tiles::multiply_lower();
     } else {
-      _tile_stream_loadd(6, b, kPanelBytes);
+      _tile_stream_loadd(6, b, group);
       _tile_loadd(4, a, stride);
-      _tile_stream_loadd(7, b + kTileBytes, kPanelBytes);
+      _tile_stream_loadd(7, b + g.strip_bytes, group);
       Tiles::multiply_upper();
     }
     meanwhile.step(share);
   }
-  _tile_stored(0, sums, kPanelBytes);
-  _tile_stored(1, sums + kTileFloats, kPanelBytes);
+  _tile_stored(0, sums, kSumBytes);
+  _tile_stored(1, sums + kTileFloats, kSumBytes);
   if constexpr (kTwo) {
-    _tile_stored(2, lower_sums, kPanelBytes);
-    _tile_stored(3, lower_sums + kTileFloats, kPanelBytes);
+    _tile_stored(2, lower_sums, kSumBytes);
+    _tile_stored(3, lower_sums + kTileFloats, kSumBytes);
   }
 }
 
