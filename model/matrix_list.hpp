@@ -15,9 +15,9 @@
 
 namespace florence2 {
 
-/// Walks over all weights of a checkpoint once: what WeightBuilder visits, then the embedding and an LM head of its own.
-/// These come last because a converted file keeps the order, and their scales, one a token, would move the matrices
-/// behind them off the cache lines. `source` has the calls of WeightReader that are used there.
+/// Walks over all weights of a checkpoint once: what WeightBuilder visits, then the embedding and an LM head of its
+/// own. These come last because a converted file keeps the order, and their scales, one a token, would move the
+/// matrices behind them off the cache lines. `source` has the calls of WeightReader that are used there.
 template <typename Source>
 Status walk_weights(Source& source, const WeightReader& reader, const Config& config, const KernelTable& table) {
   const TextConfig& text = config.text;
