@@ -13,7 +13,7 @@ namespace florence2 {
 namespace {
 
 /// The sums of the four values of each column of a strip, over its groups. With the sign bits flipped the values are 0
-/// to 255, and a word of eight holds two columns; the sums of its even and odd bytes fit 16 bits for 256 groups.
+/// to 255, and a word of eight holds two columns; sums of an even and an odd byte fit 16 bits for 128 groups.
 void sum_strip(std::int32_t (&sums)[kStripColumns], const std::byte* strip, std::int64_t groups) {
   constexpr std::uint64_t kSignBits = 0x8080808080808080u;
   constexpr std::uint64_t kEvenBytes = 0x00FF00FF00FF00FFu;
