@@ -246,6 +246,26 @@ TEST_CASE("Tensors that are missing or do not fit are named with both sides", "[
   }
 }
 
+TEST_CASE("8-bit tensors that are no strips of ours are refused in both layouts", "[weights]") {
+  const test::TempFolder folder;
+  test::CheckpointFile file;
+  file.add_bytes("image_projection", {40, 6}, "I8", std::string(240, '\1'));  // marks Microsoft's layout
+  file.add_bytes("language_model.fc.weight", {4, 6}, "I8", std::string(24, '\1'));
+  for (const char* name : {"language_model.q.weight", "language_model.k.weight"}) {
+    file.add_bytes(name, {2, 16, 16, 4}, "I8", std::string(2048, '\1'));  // 20 or 32 outputs
+  }
+  WeightReader reader = open(folder, file);
+  REQUIRE(reader.ms_layout());
+  KernelTable table = table_of(8);
+  table.depth_unit = 8;
+  CHECK(reader.projection(table, 6, 40).error().message ==
+        "tensor \"image_projection\" is [40, 6], config.json implies [2, 16, 16, 4]");
+  CHECK(reader.linear(table, "fc", 4, 6).error().message ==
+        "tensor \"language_model.fc.weight\" is [4, 6], config.json implies [2, 16, 16, 4]");
+  CHECK(reader.linears(table, std::vector<std::string>{"q", "k"}, 20, 6).error().message ==
+        "tensor \"language_model.q.weight\" cannot lie beside others: it has 20 outputs, expected a multiple of 32");
+}
+
 TEST_CASE("Errors use the names of the file's layout", "[weights]") {
   const test::TempFolder folder;
   test::CheckpointFile file;

@@ -254,7 +254,7 @@ Result<PackedMatrix> WeightReader::quantized(const KernelTable& table, std::span
 
 Result<Linear> WeightReader::projection(const KernelTable& table, std::int64_t d, std::int64_t cv) {
   const std::string name = "model.multi_modal_projector.image_projection";
-  if (!ms_layout_) return linear(table, name, d, cv, false);
+  if (!ms_layout_ || is_quantized(name)) return linear(table, name, d, cv, false);
   FL_ASSIGN(const Stored tensor, expect(name + ".weight", std::array{cv, d}));
   const WeightType packed = packed_type(name, tensor.dtype);
   const DType dtype = read_dtype(packed, tensor.dtype);
