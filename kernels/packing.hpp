@@ -22,19 +22,16 @@ struct WeightType {
   WeightType(DType dtype_, bool paired_ = false) : dtype(dtype_), paired(paired_) {}
 };
 
-/// 8-bit integers and paired bf16 lie in strips of 16 columns, 64 bytes for each group of k: what a vector register,
-/// two of them or a row of a tile hold. The strips are the same for every table, so that a file can hold them.
-inline constexpr int kStripColumns = 16;
-inline constexpr std::int64_t kStripGroupBytes = 64;
-/// Columns of the widest table's panel: strips in a file are padded with columns of zeros up to a multiple of it.
+/// The strips (kernels/table.hpp) of an 8-bit matrix [n, k], in memory and in a file: [strips][depth / 4][16][4].
+/// Columns and k are padded with zeros up to what the widest panel and the largest depth_unit of any table need.
 inline constexpr std::int64_t kStripPadding = 32;
-
-/// The strips of an 8-bit matrix [n, k] in a file: [strips][depth / 4][16][4], k padded with zeros to whole cache lines
-/// of a row.
+inline constexpr std::int64_t kStripDepthUnit = 64;
 constexpr std::int64_t stored_strips(std::int64_t n) {
   return (n + kStripPadding - 1) / kStripPadding * (kStripPadding / kStripColumns);
 }
-constexpr std::int64_t stored_depth(std::int64_t k) { return (k + 63) / 64 * 64; }
+constexpr std::int64_t stored_depth(std::int64_t k) {
+  return (k + kStripDepthUnit - 1) / kStripDepthUnit * kStripDepthUnit;
+}
 
 /// B[k, n] as ceil(n / nr) panels; columns beyond n are zero. A panel is [k][nr] floats, f32 or half precision: half
 /// precision is widened (exactly) when it is used. 8-bit integers and paired bf16 form groups of 4 and 2 k, and strips

@@ -6,6 +6,11 @@
 
 namespace florence2 {
 
+/// 8-bit integers and paired bf16 lie in strips of 16 columns, 64 bytes for each group of 4 or 2 k: what a vector
+/// register, two of them or a row of a tile hold. They are the same for every table, so that a file can hold them.
+constexpr int kStripColumns = 16;
+constexpr std::int64_t kStripGroupBytes = 64;
+
 /// Element type of the packed right-hand side of a matrix product, as the kernels see it.
 enum class PanelType : std::uint8_t { f32, f16, bf16 };
 

@@ -163,10 +163,13 @@ class Converter {
 
   /// The scales of the quantised matrices since the last call.
   Status write_scales() {
-    for (const auto& [name, out] : announced_scales_) writer_.add(name, DType::f32, {out});
-    announced_scales_.clear();
-    FL_TRY(write(std::as_bytes(std::span(scales_))));
-    scales_.clear();
+    if (writing_) {
+      FL_TRY(write(std::as_bytes(std::span(scales_))));
+      scales_.clear();
+    } else {
+      for (const auto& [name, out] : announced_scales_) writer_.add(name, DType::f32, {out});
+      announced_scales_.clear();
+    }
     return {};
   }
 
@@ -179,7 +182,6 @@ class Converter {
   }
 
   Status write(std::span<const std::byte> bytes) {
-    if (bytes.empty()) return {};
     FL_TRY(writer_.write(bytes));
     written_ += static_cast<std::int64_t>(bytes.size());
     const double done = static_cast<double>(written_) / static_cast<double>(writer_.bytes());

@@ -1,5 +1,6 @@
 #include "tools/interrupt.hpp"
 
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -16,9 +17,8 @@ void remember(int signal) { received = signal; }
 /// What a signal handler may do: no buffers, no destructors.
 void end_without_weights(int) {
   constexpr std::string_view kMessage = "florence2: error: the weights file changed while in use\n";
-  constexpr int kIoError = 74;
   [[maybe_unused]] const auto written = write(STDERR_FILENO, kMessage.data(), kMessage.size());
-  _exit(kIoError);
+  _exit(EX_IOERR);
 }
 
 }  // namespace

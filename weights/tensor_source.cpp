@@ -100,13 +100,21 @@ const TensorInfo* TensorSource::find(std::string_view name) const {
   return found == by_name_.end() ? nullptr : found->second;
 }
 
-Result<std::shared_ptr<const std::byte>> TensorSource::map(const TensorInfo& info) {
-  const std::size_t index = file_of_[index_of(info)];
-  maps_.resize(files_.size());
-  if (maps_[index] == nullptr) {
-    FL_ASSIGN(maps_[index], files_[index].map());
+Result<std::shared_ptr<const std::byte>> TensorSource::map(std::span<const TensorInfo* const> infos,
+                                                           std::int64_t alignment) {
+  const TensorInfo& first = *infos[0];
+  const std::size_t file = file_of_[index_of(first)];
+  std::int64_t next = first.offset;
+  for (const TensorInfo* info : infos) {
+    if (info->values != nullptr || file_of_[index_of(*info)] != file || info->offset != next) return {nullptr};
+    next += info->bytes;
   }
-  return std::shared_ptr<const std::byte>(maps_[index], maps_[index].get() + info.offset);
+  if (first.offset % alignment != 0) return {nullptr};
+  maps_.resize(files_.size());
+  if (maps_[file] == nullptr) {
+    FL_ASSIGN(maps_[file], files_[file].map());
+  }
+  return std::shared_ptr<const std::byte>(maps_[file], maps_[file].get() + first.offset);
 }
 
 Status TensorSource::read(const TensorInfo& info, std::int64_t first, std::span<std::byte> dst) const {

@@ -35,9 +35,9 @@ class TensorSource {
   std::size_t index_of(const TensorInfo& info) const { return static_cast<std::size_t>(&info - tensors_.data()); }
   /// Bytes [first, first + dst.size()) of the tensor.
   Status read(const TensorInfo& info, std::int64_t first, std::span<std::byte> dst) const;
-  /// The tensor's file as memory (File::map), from the tensor's first byte on. Not for tensors with values of their
-  /// own.
-  Result<std::shared_ptr<const std::byte>> map(const TensorInfo& info);
+  /// The tensors as one piece of memory (File::map), or null when they do not follow each other in one file from a
+  /// multiple of `alignment` bytes on.
+  Result<std::shared_ptr<const std::byte>> map(std::span<const TensorInfo* const> infos, std::int64_t alignment);
 
  private:
   explicit TensorSource(std::string path) : path_(std::move(path)) {}

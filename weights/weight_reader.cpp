@@ -214,10 +214,8 @@ Result<PackedMatrix> WeightReader::quantized(const KernelTable& table, std::span
   const std::array shape{stored_strips(out), stored_depth(in) / 4, std::int64_t{kStripColumns}, std::int64_t{4}};
   std::vector<const TensorInfo*> parts;
   for (const std::string& name : names) {
-    const std::int64_t before = parameters_;
-    FL_ASSIGN(const Stored part, expect(name + ".weight", shape));
+    FL_ASSIGN(const Stored part, expect(name + ".weight", shape, out * in));
     if (part.dtype != DType::s8) return damaged(*part.info, " has dtype " + part.info->dtype + ", expected I8");
-    if (parameters_ > before) parameters_ += out * in - part.elements;  // without the padding
     parts.push_back(part.info);
   }
   if (names.size() > 1 && out % kStripPadding != 0) {
@@ -226,17 +224,10 @@ Result<PackedMatrix> WeightReader::quantized(const KernelTable& table, std::span
   }
   FL_ASSIGN(const Buffer<float> scales, scales_of(names, table, out));
 
-  bool follow = parts[0]->values == nullptr && parts[0]->offset % kStripGroupBytes == 0;
-  for (std::size_t i = 1; i < parts.size(); ++i) {
-    follow = follow && &source_.path_of(*parts[i]) == &source_.path_of(*parts[0]) &&
-             parts[i]->offset == parts[i - 1]->offset + parts[i - 1]->bytes;
-  }
-  std::shared_ptr<const std::byte> mapped;
-  if (follow) {
-    FL_ASSIGN(mapped, source_.map(*parts[0]));
-  }
+  FL_ASSIGN(auto mapped, source_.map(parts, kStripGroupBytes));
+  const bool is_mapped = mapped != nullptr;
   PackedMatrix packed(table, DType::s8, out * static_cast<std::int64_t>(parts.size()), in, std::move(mapped));
-  if (!follow) {
+  if (!is_mapped) {
     std::int64_t first = 0;
     for (const TensorInfo* part : parts) {
       FL_TRY(source_.read(
@@ -393,7 +384,8 @@ Error WeightReader::damaged(const TensorInfo& info, const std::string& what) con
   return {ErrorCode::model, "tensor \"" + info.name + "\"" + what, source_.path_of(info)};
 }
 
-Result<WeightReader::Stored> WeightReader::expect(std::string_view hf_name, std::span<const std::int64_t> shape) {
+Result<WeightReader::Stored> WeightReader::expect(std::string_view hf_name, std::span<const std::int64_t> shape,
+                                                  std::optional<std::int64_t> parameters) {
   const std::string name = file_name(hf_name);
   const TensorInfo* info = source_.find(name);
   if (info == nullptr) return missing(name);
@@ -404,7 +396,7 @@ Result<WeightReader::Stored> WeightReader::expect(std::string_view hf_name, std:
   }
   const std::int64_t elements = info->bytes / static_cast<std::int64_t>(size_of(*dtype));
   const auto index = source_.index_of(*info);
-  if (!used_[index]) parameters_ += elements;
+  if (!used_[index]) parameters_ += parameters.value_or(elements);
   used_[index] = true;
   dtype_seen_[static_cast<std::size_t>(*dtype)] = true;
   return adapt(hf_name, {info, *dtype, elements});

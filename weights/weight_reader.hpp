@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -106,8 +107,10 @@ class WeightReader {
   WeightType packed_type(std::string_view hf_name, DType stored) const;
   Error missing(const std::string& name) const;
   Error damaged(const TensorInfo& info, const std::string& what) const;
-  /// The tensor, marked used; errors name it, what was found and what was expected.
-  Result<Stored> expect(std::string_view hf_name, std::span<const std::int64_t> shape);
+  /// The tensor, marked used; errors name it, what was found and what was expected. `parameters`: how many of its
+  /// elements are some, where others are padding.
+  Result<Stored> expect(std::string_view hf_name, std::span<const std::int64_t> shape,
+                        std::optional<std::int64_t> parameters = {});
   /// The tensor with what the adapters make of it.
   Result<Stored> adapt(std::string_view hf_name, const Stored& stored);
   /// Elements [first, first + count) into dst as `dtype`, which is the stored one or f32.

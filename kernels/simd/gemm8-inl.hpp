@@ -8,12 +8,9 @@ inline std::int32_t load_group(const void* p) {
   return group;
 }
 
-/// Bytes of a strip between two groups of k: 16 columns, whatever the registers hold.
-constexpr std::int64_t kStripGroup = 16 * kGroup;
-
 /// Where register j of a group of B begins: in the panel's strip, or in its j-th one where a register fills a strip.
 inline std::int64_t register_offset(int j, std::int64_t strip_bytes) {
-  if constexpr (F32::kLanes * kGroup == kStripGroup) return j * strip_bytes;
+  if constexpr (F32::kLanes * kGroup == kStripGroupBytes) return j * strip_bytes;
   return j * F32::kLanes * kGroup;
 }
 
@@ -41,7 +38,7 @@ inline void gemm8_step(I32 (&acc)[kRows][kPanelRegisters], const std::uint8_t* c
 #pragma GCC unroll 2
   for (int j = 0; j < kPanelRegisters; ++j) {
     first[j] = load_bytes(b + register_offset(j, strip_bytes));
-    second[j] = load_bytes(b + kStripGroup + register_offset(j, strip_bytes));
+    second[j] = load_bytes(b + kStripGroupBytes + register_offset(j, strip_bytes));
   }
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
@@ -70,7 +67,7 @@ inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
     for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = zero_i32();
   }
   const std::int8_t* b = g.panel;
-  for (std::int64_t k = 0; k < g.k; k += kStep, b += kStep / kGroup * kStripGroup) {
+  for (std::int64_t k = 0; k < g.k; k += kStep, b += kStep / kGroup * kStripGroupBytes) {
     gemm8_step(acc, a, k, b, g.strip_bytes);
   }
   float tile[kRows * kPanelWidth];
