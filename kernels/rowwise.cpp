@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace florence2 {
 namespace {
@@ -34,8 +35,10 @@ void log_sum_exp(Context& context, std::span<LogSumExp> dst, View<const float> s
   context.parallel_for(src.rows * chunks, [&](std::int64_t index, int) {
     const float* x = src.row(index / chunks) + index % chunks * kChunk;
     const std::int64_t n = std::min(kChunk, src.cols - index % chunks * kChunk);
-    partial[2 * index] = context.table().max(x, n);
-    partial[2 * index + 1] = context.table().sum_exp(x, n, partial[2 * index]);
+    const float max = context.table().max(x, n);
+    partial[2 * index] = max;
+    // A chunk of banned tokens alone has no maximum to subtract. Its sum counts for nothing below, unless it is NaN.
+    partial[2 * index + 1] = context.table().sum_exp(x, n, max == -std::numeric_limits<float>::infinity() ? 0 : max);
   });
   for (std::int64_t row = 0; row < src.rows; ++row) {
     const float* p = partial + 2 * row * chunks;

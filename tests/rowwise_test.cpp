@@ -291,14 +291,22 @@ TEST_CASE("log_sum_exp", "[kernels]") {
 TEST_CASE("log_sum_exp ignores banned tokens", "[kernels]") {
   const KernelTable& table = *GENERATE(from_range(tested_tables()));
   CAPTURE(table.name);
-  Plain x(1, 9000);
-  std::fill(x.values.begin(), x.values.end(), -std::numeric_limits<float>::infinity());
-  x.values[10] = x.values[8999] = 2.0f;
+  Plain x(1, 30000);  // four chunks, two of them without a token
+  const auto ban_all = [&] { std::fill(x.values.begin(), x.values.end(), -std::numeric_limits<float>::infinity()); };
+  ban_all();
+  x.values[10] = x.values[29999] = 2.0f;
   LogSumExp got;
   Context context(table, 2);
-  log_sum_exp(context, {&got, 1}, std::as_const(x).view());
+  const auto compute = [&] { log_sum_exp(context, {&got, 1}, std::as_const(x).view()); };
+  compute();
   CHECK(got.max == 2.0f);
   CHECK(got.log_sum == Approx(std::log(2.0)).epsilon(1e-6));
+  x.values[9000] = std::numeric_limits<float>::quiet_NaN();  // shows, also among banned ones
+  compute();
+  CHECK(!std::isfinite(got.log_sum));
+  ban_all();
+  compute();
+  CHECK(!std::isfinite(got.log_sum));  // nothing is left
 }
 
 }  // namespace
