@@ -1,5 +1,7 @@
 #include "kernels/matmul.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "core/check.hpp"
@@ -9,8 +11,16 @@
 namespace florence2 {
 namespace {
 
-// Scratch that a row panel of a fused block may fill: most of the smallest L2 we meet (1 MiB).
-constexpr std::int64_t kPanelFloats = std::int64_t{3} << 16;
+/// Floats of scratch that a row panel of a fused block may fill: most of L2. One of less than 1 MiB is treated as if it
+/// had that: a panel of few rows reads the weights too often.
+std::int64_t panel_floats_in_l2() {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+  static const std::int64_t bytes = std::max<std::int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE), std::int64_t{1} << 20);
+#else
+  constexpr std::int64_t bytes = std::int64_t{1} << 20;
+#endif
+  return bytes / 4 * 3 / std::int64_t{sizeof(float)};
+}
 
 void multiply(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin, std::int64_t panel_end) {
   if (p.linear.weight.dtype() == DType::s8) {
@@ -22,12 +32,10 @@ void multiply(const Product& p, std::int64_t row, std::int64_t rows, std::int64_
   }
 }
 
-/// Rows of a fused block's panel: as many as `floats_per_row` lets fit in L2, in equal shares of whole tiles for the
-/// threads.
-std::int64_t panel_rows(const Context& context, std::int64_t rows, std::int64_t floats_per_row, int tile) {
-  const std::int64_t fitting = std::clamp<std::int64_t>(kPanelFloats / floats_per_row, 48, 192);
-  const std::int64_t parts = ceil_div(ceil_div(rows, fitting), context.threads()) * context.threads();
-  return piece(rows, parts, tile);
+/// Panels of a fused block: as few as fit in L2 with `floats_per_row`, in equal shares for the threads.
+Cut row_panels(const Context& context, std::int64_t rows, std::int64_t floats_per_row, int tile) {
+  const std::int64_t fitting = std::clamp<std::int64_t>(panel_floats_in_l2() / floats_per_row, 48, 192);
+  return {rows, ceil_div(ceil_div(rows, fitting), context.threads()) * context.threads(), tile};
 }
 
 }  // namespace
@@ -42,10 +50,9 @@ void matmul_serial(const KernelTable& table, float* scratch, View<float> dst, Vi
   FL_DCHECK(a.cols == linear.in() && dst.cols == linear.out() && a.rows == dst.rows);
   FL_DCHECK(linear.weight.nr() == table.nr);
   const Product product = {table, scratch, dst, a, linear, options};
-  const std::int64_t blocks = ceil_div(a.rows, block_rows(linear.weight));
-  const std::int64_t rows = piece(a.rows, blocks, tile_rows(table, linear.weight));
-  for (std::int64_t row = 0; row < a.rows; row += rows) {
-    multiply(product, row, std::min(rows, a.rows - row), 0, linear.weight.panels());
+  const Cut rows = {a.rows, ceil_div(a.rows, block_rows(linear.weight)), tile_rows(table, linear.weight)};
+  for (std::int64_t i = 0; i < rows.parts; ++i) {
+    multiply(product, rows.begin(i), rows.size(i), 0, linear.weight.panels());
   }
 }
 
@@ -60,28 +67,28 @@ void matmul(Context& context, View<float> dst, View<const float> a, const Linear
   const std::int64_t fitting = block_rows(linear.weight);
   const bool by_rows = a.rows >= threads * fitting / 2;
   const std::int64_t row_parts = ceil_div(ceil_div(a.rows, fitting), by_rows ? threads : 1) * (by_rows ? threads : 1);
-  const std::int64_t rows = piece(a.rows, row_parts, tile_rows(context.table(), linear.weight));
-  const std::int64_t row_blocks = ceil_div(a.rows, rows);
-  const std::int64_t columns = by_rows ? panels : piece(panels, threads, 1);
-  const std::int64_t column_blocks = ceil_div(panels, columns);
-  context.parallel_for(row_blocks * column_blocks, [&](std::int64_t index, int thread) {
+  const Cut rows = {a.rows, row_parts, tile_rows(context.table(), linear.weight)};
+  const Cut columns = {panels, by_rows ? 1 : std::min<std::int64_t>(threads, panels), 1};
+  context.parallel_for(rows.parts * columns.parts, [&](std::int64_t index, int thread) {
     const Product product = {context.table(), context.scratch(thread), dst, a, linear, options};
-    const std::int64_t row = index / column_blocks * rows;
-    const std::int64_t panel = index % column_blocks * columns;
-    multiply(product, row, std::min(rows, a.rows - row), panel, std::min(panel + columns, panels));
+    const std::int64_t row = index / columns.parts, column = index % columns.parts;
+    if (rows.size(row) == 0) return;
+    multiply(product, rows.begin(row), rows.size(row), columns.begin(column), columns.begin(column + 1));
   });
 }
 
 void mlp_block(Context& context, View<float> x, const Norm& norm, const Linear& fc1, const Linear& fc2) {
   const KernelTable& table = context.table();
   const std::int64_t dim = x.cols, hidden_dim = fc1.out();
-  const std::int64_t rows = panel_rows(context, x.rows, dim + hidden_dim, tile_rows(table, fc1.weight));
+  const Cut panels = row_panels(context, x.rows, dim + hidden_dim, tile_rows(table, fc1.weight));
+  const std::int64_t rows = panels.largest();
   const std::int64_t normed_stride = padded_stride(dim), hidden_stride = padded_stride(hidden_dim);
   const std::int64_t product_floats = matmul_scratch(table, std::max(dim, hidden_dim));
   context.reserve(product_floats + rows * (normed_stride + hidden_stride));
-  context.parallel_for(ceil_div(x.rows, rows), [&](std::int64_t index, int thread) {
+  context.parallel_for(panels.parts, [&](std::int64_t index, int thread) {
     float* scratch = context.scratch(thread);
-    const View<float> panel = x.row_range(index * rows, std::min(rows, x.rows - index * rows));
+    const View<float> panel = x.row_range(panels.begin(index), panels.size(index));
+    if (panel.rows == 0) return;
     const View<float> normed(scratch + product_floats, panel.rows, dim, normed_stride);
     const View<float> hidden(normed.data + rows * normed_stride, panel.rows, hidden_dim, hidden_stride);
     for (std::int64_t r = 0; r < panel.rows; ++r) {

@@ -16,10 +16,14 @@ inline constexpr std::int64_t kBlockBytes = std::int64_t{1} << 19;
 
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-/// Cuts `total` into `parts` (or fewer) equal pieces of a multiple of `unit`.
-inline std::int64_t piece(std::int64_t total, std::int64_t parts, std::int64_t unit) {
-  return std::max(unit, ceil_div(ceil_div(total, std::max<std::int64_t>(parts, 1)), unit) * unit);
-}
+/// [0, total) cut into `parts` pieces that begin at multiples of `unit` and differ by one unit at most. A piece may be
+/// empty.
+struct Cut {
+  std::int64_t total, parts, unit;
+  std::int64_t begin(std::int64_t index) const { return std::min(ceil_div(total, unit) * index / parts * unit, total); }
+  std::int64_t size(std::int64_t index) const { return begin(index + 1) - begin(index); }
+  std::int64_t largest() const { return std::min(ceil_div(ceil_div(total, unit), parts) * unit, total); }
+};
 
 /// Rows of A that are multiplied together, by the size of a row as the kernels read it; rounded up to whole tiles.
 inline std::int64_t block_rows(std::int64_t row_bytes) {

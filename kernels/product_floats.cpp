@@ -47,7 +47,7 @@ void multiply_few_rows(const Product& p, std::int64_t panel_begin, std::int64_t 
 void multiply_block(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
                     std::int64_t panel_end) {
   const std::int64_t depth = p.linear.in();
-  const std::int64_t step = piece(depth, ceil_div(depth, kBlockK), 1);
+  const std::int64_t step = ceil_div(depth, ceil_div(depth, kBlockK));
   const DType dtype = p.linear.weight.dtype();
   float* const widened = p.scratch;
   float* const sums = p.scratch + kBlockK * p.table.nr;
