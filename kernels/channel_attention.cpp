@@ -22,13 +22,6 @@ struct Sizes {
   std::int64_t count(std::int64_t panel) const { return std::min(rows, n - panel * rows); }
 };
 
-/// dst[c, count] = src[count, c] transposed.
-void transpose(float* dst, View<const float> src) {
-  for (std::int64_t r = 0; r < src.rows; ++r) {
-    for (std::int64_t j = 0; j < src.cols; ++j) dst[j * src.rows + r] = src.row(r)[j];
-  }
-}
-
 /// Pass 1 for one panel: partial[groups * width, width] = q^T k of its rows; v goes to `values`.
 void sum_panel(const KernelTable& table, float* scratch, View<const float> x, View<float> values, View<float> partial,
                const Sizes& s, const AttentionWeights& weights) {
@@ -42,8 +35,8 @@ void sum_panel(const KernelTable& table, float* scratch, View<const float> x, Vi
   }
   matmul_serial(table, widened, qkv, normed, weights.qkv);
   for (std::int64_t r = 0; r < x.rows; ++r) std::copy_n(qkv.row(r) + 2 * s.c, s.c, values.row(r));
-  float* const queries = normed.data;  // [c, rows]: the normed rows are done with
-  transpose(queries, qkv.col_range(0, s.c));
+  float* const queries = normed.data;  // [c, rows], one wide panel; the normed rows are done with
+  pack_panels(queries, qkv.col_range(0, s.c), static_cast<int>(x.rows));
   for (std::int64_t g = 0; g < s.groups; ++g) {
     pack_panels_transposed(key_panels, qkv.col_range(s.c + g * s.width, s.width), table.nr);
     multiply_panels(table, partial.row_range(g * s.width, s.width),

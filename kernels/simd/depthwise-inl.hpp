@@ -1,12 +1,13 @@
 // Depthwise 3x3 convolution of one row of pixels, channels last, with bias and the residual of its block.
 
-/// Registers of channels [c, c + lanes) for the whole row: the nine taps stay in registers while x runs.
+/// Channels [c, c + lanes) of the pixels [first, last): the nine taps stay in registers while x runs.
 inline void depthwise_channels(float* dst, const float* const rows[3], const float* weight, const float* bias,
-                               std::int64_t width, std::int64_t channels, std::int64_t c, std::int64_t lanes) {
+                               std::int64_t width, std::int64_t channels, std::int64_t c, std::int64_t lanes,
+                               std::int64_t first, std::int64_t last) {
   F32 tap[9];
   for (int t = 0; t < 9; ++t) tap[t] = load_partial(weight + t * channels + c, lanes);
   const F32 offset = load_partial(bias + c, lanes);
-  for (std::int64_t x = 0; x < width; ++x) {
+  for (std::int64_t x = first; x < last; ++x) {
     F32 acc = offset;
 #pragma GCC unroll 3
     for (int dy = 0; dy < 3; ++dy) {
@@ -21,10 +22,15 @@ inline void depthwise_channels(float* dst, const float* const rows[3], const flo
   }
 }
 
+/// A few pixels at a time, so that memory is read in long pieces although channels are outside.
 void depthwise3x3_row(float* dst, const float* const rows[3], const float* weight, const float* bias,
                       std::int64_t width, std::int64_t channels) {
-  for (std::int64_t c = 0; c < channels; c += F32::kLanes) {
-    const std::int64_t lanes = channels - c < F32::kLanes ? channels - c : F32::kLanes;
-    depthwise_channels(dst, rows, weight, bias, width, channels, c, lanes);
+  constexpr std::int64_t pixels = 16;
+  for (std::int64_t x = 0; x < width; x += pixels) {
+    const std::int64_t end = width - x < pixels ? width : x + pixels;
+    for (std::int64_t c = 0; c < channels; c += F32::kLanes) {
+      const std::int64_t lanes = channels - c < F32::kLanes ? channels - c : F32::kLanes;
+      depthwise_channels(dst, rows, weight, bias, width, channels, c, lanes, x, end);
+    }
   }
 }
