@@ -87,22 +87,19 @@ void pack_paired_transposed(const KernelTable& table, std::uint16_t* dst, View<c
 
 void multiply_paired(const KernelTable& table, View<float> dst, const std::uint16_t* a, std::int64_t k,
                      const std::uint16_t* panels) {
-  const GemmEpilogue nothing = {};
-  for (std::int64_t n = 0; n < dst.cols; n += table.nr, panels += table.nr * paired_depth(table, k)) {
-    GemmBlockBf16 block = {};
-    block.c = dst.data + n;
-    block.c_stride = dst.stride;
-    block.a = a;
-    block.a_stride = paired_stride(table, k);
-    block.panel = panels;
-    block.group_bytes = std::int64_t{table.nr} * 4;
-    block.strip_bytes = kStripGroupBytes;
-    block.m = dst.rows;
-    block.n = std::min<std::int64_t>(table.nr, dst.cols - n);
-    block.k = paired_depth(table, k);
-    block.epilogue = &nothing;
-    table.gemm_f32_bf16_bf16p(block);
-  }
+  GemmBlockBf16 block = {};
+  block.c = dst.data;
+  block.c_stride = dst.stride;
+  block.a = a;
+  block.a_stride = paired_stride(table, k);
+  block.panels = panels;
+  block.panel_bytes = table.nr * paired_depth(table, k) * 2;
+  block.group_bytes = std::int64_t{table.nr} * 4;
+  block.strip_bytes = kStripGroupBytes;
+  block.m = dst.rows;
+  block.n = dst.cols;
+  block.k = paired_depth(table, k);
+  table.gemm_f32_bf16_bf16p(block);
 }
 
 std::int32_t fixed_limit(std::int64_t k) {

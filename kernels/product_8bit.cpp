@@ -35,30 +35,24 @@ void multiply_8bit(const Product& p, std::int64_t row, std::int64_t rows, std::i
   for (std::int64_t r = 0; r < rows; ++r) {
     p.table.quantize_row(q.rows + r * stride, q.scale + r, q.zero + r, p.a.row(row + r), weight.k());
   }
-  for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
-    const std::int64_t n = panel * p.table.nr;
-    const GemmEpilogue epilogue = epilogue_at(p, row, n);
-    GemmBlock8 block = {};
-    block.c = p.dst.row(row) + n;
-    block.c_stride = p.dst.stride;
-    block.a = q.rows;
-    block.a_stride = stride;
-    block.row_scale = q.scale;
-    block.row_zero = q.zero;
-    block.panel = reinterpret_cast<const std::int8_t*>(weight.panel(panel));
-    block.strip_bytes = weight.strip_bytes();
-    block.column_scale = weight.scales(n);
-    block.column_sum = weight.sums(n);
-    block.m = rows;
-    block.n = std::min<std::int64_t>(p.table.nr, p.linear.out() - n);
-    block.k = weight.depth();
-    block.epilogue = &epilogue;
-    if (panel + 1 < panel_end) {
-      block.next = weight.panel(panel + 1);
-      block.next_bytes = weight.depth() * p.table.nr;
-    }
-    p.table.gemm_f32_u8_s8p(block);
-  }
+  const std::int64_t n = panel_begin * p.table.nr;
+  GemmBlock8 block = {};
+  block.c = p.dst.row(row) + n;
+  block.c_stride = p.dst.stride;
+  block.a = q.rows;
+  block.a_stride = stride;
+  block.row_scale = q.scale;
+  block.row_zero = q.zero;
+  block.strips = reinterpret_cast<const std::int8_t*>(weight.panel(0));
+  block.strip_bytes = weight.strip_bytes();
+  block.first = n;
+  block.column_scale = weight.scales(n);
+  block.column_sum = weight.sums(n);
+  block.m = rows;
+  block.n = std::min(panel_end * p.table.nr, p.linear.out()) - n;
+  block.k = weight.depth();
+  block.epilogue = epilogue_at(p, row, n);
+  p.table.gemm_f32_u8_s8p(block);
 }
 
 }  // namespace florence2

@@ -16,27 +16,21 @@ void multiply_bf16(const Product& p, std::int64_t row, std::int64_t rows, std::i
   const std::int64_t stride = converted_stride(2 * weight.depth()) / 2;
   auto* const rounded = reinterpret_cast<std::uint16_t*>(p.scratch);
   for (std::int64_t r = 0; r < rows; ++r) p.table.round_row(rounded + r * stride, p.a.row(row + r), weight.k());
-  for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
-    const std::int64_t n = panel * p.table.nr;
-    const GemmEpilogue epilogue = epilogue_at(p, row, n);
-    GemmBlockBf16 block = {};
-    block.c = p.dst.row(row) + n;
-    block.c_stride = p.dst.stride;
-    block.a = rounded;
-    block.a_stride = stride;
-    block.panel = reinterpret_cast<const std::uint16_t*>(weight.panel(panel));
-    block.group_bytes = kStripGroupBytes;
-    block.strip_bytes = weight.strip_bytes();
-    block.m = rows;
-    block.n = std::min<std::int64_t>(p.table.nr, p.linear.out() - n);
-    block.k = weight.depth();
-    block.epilogue = &epilogue;
-    if (panel + 1 < panel_end) {
-      block.next = weight.panel(panel + 1);
-      block.next_bytes = weight.depth() * p.table.nr * 2;
-    }
-    p.table.gemm_f32_bf16_bf16p(block);
-  }
+  const std::int64_t n = panel_begin * p.table.nr;
+  GemmBlockBf16 block = {};
+  block.c = p.dst.row(row) + n;
+  block.c_stride = p.dst.stride;
+  block.a = rounded;
+  block.a_stride = stride;
+  block.panels = reinterpret_cast<const std::uint16_t*>(weight.panel(panel_begin));
+  block.panel_bytes = p.table.nr / kStripColumns * weight.strip_bytes();
+  block.group_bytes = kStripGroupBytes;
+  block.strip_bytes = weight.strip_bytes();
+  block.m = rows;
+  block.n = std::min(panel_end * p.table.nr, p.linear.out()) - n;
+  block.k = weight.depth();
+  block.epilogue = epilogue_at(p, row, n);
+  p.table.gemm_f32_bf16_bf16p(block);
 }
 
 }  // namespace florence2

@@ -39,8 +39,8 @@ struct GemmBlock {
   std::int64_t next_bytes;
 };
 
-/// One block of C[m, n] = row_scale[m] * column_scale[n] * sum over k of (q[m, k] - row_zero[m]) * B[k, n] for a single
-/// packed panel of 8-bit weights. The sum is exact, so that every table gives the same one.
+/// One block of C[m, n] = row_scale[m] * column_scale[n] * sum over k of (q[m, k] - row_zero[m]) * B[k, n] for 8-bit
+/// weights, panel after panel. The sum is exact, so that every table gives the same one.
 struct GemmBlock8 {
   float* c;
   std::int64_t c_stride;
@@ -48,31 +48,29 @@ struct GemmBlock8 {
   std::int64_t a_stride;
   const float* row_scale;
   const std::int32_t* row_zero;
-  const std::int8_t* panel;        // strips [k / 4][16][4], the columns of one panel
-  std::int64_t strip_bytes;        // between the strips of a panel
-  const float* column_scale;       // [nr]
-  const std::int32_t* column_sum;  // [nr]: sum over k of B
+  const std::int8_t* strips;  // [k / 4][16][4] each, strip_bytes apart
+  std::int64_t strip_bytes;
+  std::int64_t first;              // the strips' column, a multiple of nr, that is column 0 of C
+  const float* column_scale;       // [n, and what is left of the last panel]
+  const std::int32_t* column_sum;  // the same: sum over k of B
   std::int64_t m, n, k;            // k is a multiple of depth_unit
-  const GemmEpilogue* epilogue;
-  const void* next;  // as in GemmBlock
-  std::int64_t next_bytes;
+  GemmEpilogue epilogue;
 };
 
-/// One block of C[m, n] = A[m, k] * B[k, n] for bf16 operands and a single packed panel. The order in which an
-/// element's products are added depends on the table alone: never on m, n, or where a block begins. Subnormal operands
-/// and sums count as zero.
+/// One block of C[m, n] = A[m, k] * B[k, n] for bf16 operands, panel after panel. The order in which an element's
+/// products are added depends on the table alone: never on m, n, or where a block begins. Subnormal operands and sums
+/// count as zero.
 struct GemmBlockBf16 {
   float* c;
   std::int64_t c_stride;
   const std::uint16_t* a;  // rows that round_row made
   std::int64_t a_stride;
-  const std::uint16_t* panel;    // groups [16][2], of 16 columns each
-  std::int64_t group_bytes;      // between two groups of k
-  std::int64_t strip_bytes;      // between the groups of the first 16 columns and of the others
-  std::int64_t m, n, k;          // 2 k bytes are a multiple of depth_unit
-  const GemmEpilogue* epilogue;  // never nullptr
-  const void* next;              // as in GemmBlock
-  std::int64_t next_bytes;
+  const std::uint16_t* panels;  // groups [16][2], of 16 columns each
+  std::int64_t panel_bytes;     // between two panels
+  std::int64_t group_bytes;     // between two groups of k
+  std::int64_t strip_bytes;     // between the groups of a panel's first 16 columns and of the others
+  std::int64_t m, n, k;         // 2 k bytes are a multiple of depth_unit
+  GemmEpilogue epilogue;
 };
 
 /// One block of C[m, n] = row_scale[m] * column_scale[n] * sum over k of A[m, k] * B[k, n] for 16-bit integers and a

@@ -15,6 +15,9 @@
 
 namespace florence2::test {
 
+/// What kernels/simd/math-inl.hpp states for the GELU of 8-bit and bf16 products, for moderate arguments.
+inline constexpr double kGelu8BitError = 5e-5;
+
 /// The tables this CPU can run, and "avx512-emulated" where it can run AVX2.
 const std::vector<const KernelTable*>& tested_tables();
 /// These, and the emulated tables that differ from them in their 8-bit products alone.
@@ -47,6 +50,9 @@ struct Plain {
 
   Plain(std::int64_t rows_, std::int64_t cols_)
       : values(static_cast<std::size_t>(rows_ * cols_)), rows(rows_), cols(cols_) {}
+  /// One row.
+  explicit Plain(std::vector<float> row)
+      : values(std::move(row)), rows(1), cols(static_cast<std::int64_t>(values.size())) {}
   View<float> view() { return {values.data(), rows, cols}; }
   View<const float> view() const { return {values.data(), rows, cols}; }
 };

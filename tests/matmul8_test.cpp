@@ -228,6 +228,29 @@ TEST_CASE("the fused MLP block with 8-bit weights equals its parts", "[kernels]"
   check_same_bits(block.view(), expected.view());
 }
 
+TEST_CASE("the GELU of 8-bit and bf16 products stays within its stated error", "[kernels]") {
+  // Rows of zeros leave the bias alone.
+  std::vector<float> bias;
+  for (int i = -3000; i <= 3000; ++i) bias.push_back(static_cast<float>(i) / 500.0f);
+  for (const float far : {-1e30f, -1000.0f, -30.0f, 30.0f, 1000.0f, 1e30f}) bias.push_back(far);
+  const auto n = static_cast<std::int64_t>(bias.size());
+  Random random(38);
+  const Plain zeros(17, 8), weight = random_matrix(random, n, 8);
+  const auto check = [&](const KernelTable& table, const WeightType& type) {
+    const TestLinear layer(table, weight, bias, type);
+    Plain dst(zeros.rows, n);
+    Context context(table, 1);
+    matmul(context, dst.view(), zeros.view(), layer.linear, {.gelu = true, .residual = {}});
+    const Matrix x = reference::matrix(Plain(bias).view()).replicate(zeros.rows, 1);
+    reference::Bounded expected = reference::gelu({x, Matrix::Zero(x.rows(), x.cols())});
+    expected.error.array() += kGelu8BitError + 5e-7 * x.array().abs();
+    CAPTURE(table.name);
+    check_close(dst.view(), expected);
+  };
+  for (const KernelTable* table : tables_8bit()) check(*table, DType::s8);
+  for (const KernelTable* table : tables_bf16()) check(*table, {DType::bf16, true});
+}
+
 /// The scale that packing must choose: the smallest that keeps magnitudes at 127 and quads within the limit.
 float expected_scale(const KernelTable& table, const float* row, std::int64_t k) {
   float largest = 0, quad_sum = 0;

@@ -19,6 +19,8 @@ namespace {
 //
 #include "kernels/simd/quantize-inl.hpp"
 //
+#include "kernels/simd/panel-inl.hpp"
+//
 #include "kernels/simd/gemm8-inl.hpp"
 //
 #include "kernels/simd/gemm16-inl.hpp"

@@ -40,6 +40,7 @@ struct TilesS8 {
   using Block = GemmBlock8;
   static constexpr int kElementBytes = 1;
   static std::int64_t group_bytes(const GemmBlock8&) { return kTileBytes; }
+  static const std::int8_t* panel(const GemmBlock8& g) { return g.strips; }
   static void multiply_upper() {
     _tile_dpbusd(0, 4, 6);
     _tile_dpbusd(1, 4, 7);
@@ -48,19 +49,32 @@ struct TilesS8 {
     _tile_dpbusd(2, 5, 6);
     _tile_dpbusd(3, 5, 7);
   }
-  /// Few rows would leave most of a tile idle; dot products in registers give the same integers.
+  /// Fewer rows would leave most of a tile idle; dot products in registers give the same integers.
+  static constexpr int kFewest = kTileRows / 2;
   static bool multiply_few(const GemmBlock8& g, std::int64_t row0, std::int64_t rows) {
-    if (rows >= kTileRows / 2) return false;
-    with_rows<kTileRows / 2 - 1>(rows, [&]<int kRows>() { gemm8_tile<kRows>(g, row0); });
+    if (rows >= kFewest) return false;
+    with_rows<kFewest - 1>(rows, [&]<int kRows>() { gemm8_tile<kRows>(g, row0); });
     return true;
   }
-  static void to_floats(const GemmBlock8& g, std::int64_t row0, int rows, float* sums) {
-    for (int i = 0; i < rows; ++i) {
-      for (int j = 0; j < kPanelRegisters; ++j, sums += F32::kLanes) {
-        store(sums, dequantize(g, row0 + i, j, {_mm512_loadu_si512(sums)}));
+  /// What turns sums into floats, the panel's share of it in registers. The same formula as dequantize.
+  struct Values {
+    const float* row_scale;
+    const std::int32_t* row_zero;
+    F32 column_scale[kPanelRegisters];
+    I32 column_sum[kPanelRegisters];
+
+    explicit Values(const GemmBlock8& g) : row_scale(g.row_scale), row_zero(g.row_zero) {
+      for (int j = 0; j < kPanelRegisters; ++j) {
+        column_scale[j] = load(g.column_scale + j * F32::kLanes);
+        column_sum[j] = {_mm512_loadu_si512(g.column_sum + j * F32::kLanes)};
       }
     }
-  }
+    F32 at(std::int64_t row, int j, const float* sums) const {
+      const __m512i zeros = _mm512_mullo_epi32(_mm512_set1_epi32(row_zero[row]), column_sum[j].v);
+      const I32 centred = {_mm512_sub_epi32(_mm512_loadu_si512(sums), zeros)};
+      return to_float(centred) * (set1(row_scale[row]) * column_scale[j]);
+    }
+  };
 };
 
 /// bf16 pairs, f32 sums. Each step adds its products in a register of its own and then that to the sum, which vector
@@ -69,6 +83,7 @@ struct TilesBf16 {
   using Block = GemmBlockBf16;
   static constexpr int kElementBytes = 2;
   static std::int64_t group_bytes(const GemmBlockBf16& g) { return g.group_bytes; }
+  static const std::uint16_t* panel(const GemmBlockBf16& g) { return g.panels; }
   static void multiply_upper() {
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
@@ -77,23 +92,93 @@ struct TilesBf16 {
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
   }
+  static constexpr int kFewest = 1;
   static bool multiply_few(const GemmBlockBf16&, std::int64_t, std::int64_t) { return false; }
-  static void to_floats(const GemmBlockBf16&, std::int64_t, int, float*) {}
+  struct Values {
+    explicit Values(const GemmBlockBf16&) {}
+    static F32 at(std::int64_t, int, const float* sums) { return load(sums); }
+  };
 };
 
-/// What the vector units do while the tile unit multiplies, a share at each step: the epilogue of the rows before, and
-/// fetching the next panel into L2.
+/// The epilogue of kRows rows of a full panel, from their sums to C in registers.
+template <typename Tiles, bool kGelu, bool kResidual, int kRows>
+inline void finish_group(const typename Tiles::Block& g, const typename Tiles::Values& values,
+                         const F32s<kPanelRegisters>& bias, std::int64_t row, const float* sums) {
+  constexpr int registers = kRows * kPanelRegisters;
+  const auto at = [](int i) { return i % kPanelRegisters * F32::kLanes; };
+  auto x = for_each_register<registers>([&](int i) {
+    const int j = i % kPanelRegisters;
+    return values.at(row + i / kPanelRegisters, j, sums + i * F32::kLanes) + bias.v[j];
+  });
+  if constexpr (kGelu) x = gelu_of(g, x);
+  if constexpr (kResidual) {
+    const float* const residual = g.epilogue.residual + row * g.epilogue.residual_stride;
+    const std::int64_t stride = g.epilogue.residual_stride;
+    x = x + for_each_register<registers>([&](int i) { return load(residual + i / kPanelRegisters * stride + at(i)); });
+  }
+  float* const c = g.c + row * g.c_stride;
+  const std::int64_t stride = g.c_stride;
+#pragma GCC unroll 4
+  for (int i = 0; i < registers; ++i) store(c + i / kPanelRegisters * stride + at(i), x.v[i]);
+}
+
+template <typename Tiles, bool kGelu, bool kResidual>
+void finish_rows(const typename Tiles::Block& g, std::int64_t row0, int rows, const float* sums) {
+  const typename Tiles::Values values(g);
+  const float* const bias_row = g.epilogue.bias;
+  const auto bias = for_each_register<kPanelRegisters>(
+      [&](int j) { return bias_row != nullptr ? load(bias_row + j * F32::kLanes) : set1(0.0f); });
+  int i = 0;
+  for (; i + 2 <= rows; i += 2, sums += 2 * kPanelWidth) {
+    finish_group<Tiles, kGelu, kResidual, 2>(g, values, bias, row0 + i, sums);
+  }
+  if (i < rows) finish_group<Tiles, kGelu, kResidual, 1>(g, values, bias, row0 + i, sums);
+}
+
+/// The same for a panel of fewer columns.
+template <typename Tiles>
+void finish_rows_partly(const typename Tiles::Block& g, std::int64_t row0, int rows, const float* sums) {
+  const typename Tiles::Values values(g);
+  float tile[kStepRows * kPanelWidth];
+  for (int i = 0; i < rows; ++i) {
+    for (int j = 0; j < kPanelRegisters; ++j) {
+      const int at = i * kPanelWidth + j * F32::kLanes;
+      store(tile + at, values.at(row0 + i, j, sums + at));
+    }
+  }
+  finish_tile(g, row0, rows, tile);
+}
+
+template <typename Tiles>
+using FinishRows = void (*)(const typename Tiles::Block& g, std::int64_t row0, int rows, const float* sums);
+
+template <typename Tiles>
+FinishRows<Tiles> finish_rows_of(const typename Tiles::Block& g) {
+  if (g.n < kPanelWidth) return finish_rows_partly<Tiles>;
+  const bool residual = g.epilogue.residual != nullptr;
+  if (g.epilogue.gelu) return residual ? finish_rows<Tiles, true, true> : finish_rows<Tiles, true, false>;
+  return residual ? finish_rows<Tiles, false, true> : finish_rows<Tiles, false, false>;
+}
+
+/// What the vector units do while the tile unit multiplies, a share at each step: the epilogue of the rows before, be
+/// they of this panel or of the one before it, and fetching the next panel into L2.
 template <typename Tiles>
 class Meanwhile {
  public:
-  Meanwhile(const typename Tiles::Block& g, std::int64_t steps) : g_(g), next_(static_cast<const char*>(g.next)) {
+  using Block = typename Tiles::Block;
+
+  /// The panel is multiplied in about `steps` steps, and `next` (or nullptr) comes after it.
+  void begin_panel(const void* next, std::int64_t bytes, std::int64_t steps) {
     constexpr std::int64_t line = 64;
-    end_ = next_ + g.next_bytes;
-    share_ = (g.next_bytes + steps * line - 1) / (steps * line) * line;
+    next_ = static_cast<const char*>(next);
+    end_ = next != nullptr ? next_ + bytes : next_;
+    share_ = (bytes + steps * line - 1) / (steps * line) * line;
   }
 
-  /// Rows [row, row + rows) wait for their epilogue with their sums at `sums`.
-  void leave(std::int64_t row, int rows, float* sums) {
+  /// Rows [row, row + rows) of g wait for their epilogue with their sums at `sums`.
+  void leave(const Block& g, std::int64_t row, int rows, float* sums) {
+    g_ = g;
+    finish_rows_ = finish_rows_of<Tiles>(g);
     row_ = row;
     rows_ = rows;
     sums_ = sums;
@@ -108,18 +193,18 @@ class Meanwhile {
   }
 
   void finish(int rows) {
-    Tiles::to_floats(g_, row_, rows, sums_);
-    finish_tile(g_, row_, rows, sums_);
+    finish_rows_(g_, row_, rows, sums_);
     row_ += rows;
     rows_ -= rows;
     sums_ += rows * kPanelWidth;
   }
 
  private:
-  const typename Tiles::Block& g_;
-  const char* next_;
-  const char* end_;
-  std::int64_t share_;
+  Block g_ = {};
+  FinishRows<Tiles> finish_rows_ = nullptr;
+  const char* next_ = nullptr;
+  const char* end_ = nullptr;
+  std::int64_t share_ = 0;
   std::int64_t row_ = 0;
   int rows_ = 0;
   float* sums_ = nullptr;
@@ -135,7 +220,7 @@ inline void multiply_tiles(const typename Tiles::Block& g, std::int64_t row0, st
   const std::int64_t stride = g.a_stride * Tiles::kElementBytes;
   const char* a = reinterpret_cast<const char*>(g.a) + row0 * stride + first * kTileBytes;
   const std::int64_t group = Tiles::group_bytes(g);
-  const char* b = reinterpret_cast<const char*>(g.panel) + first * kTileRows * group;
+  const char* b = reinterpret_cast<const char*>(Tiles::panel(g)) + first * kTileRows * group;
   float* const lower_sums = sums + kTileRows * kPanelWidth;
   if (first == 0) {
     _tile_zero(0);
@@ -152,7 +237,7 @@ inline void multiply_tiles(const typename Tiles::Block& g, std::int64_t row0, st
       _tile_loadd(3, lower_sums + kTileFloats, kSumBytes);
     }
   }
-  const int share = static_cast<int>((meanwhile.rows() + last - first - 1) / (last - first));
+  const int share = static_cast<int>((meanwhile.rows() + last - first - 1) / (last - first) + 1) / 2 * 2;
   for (std::int64_t step = first; step < last; ++step, a += kTileBytes, b += kTileRows * group) {
     if constexpr (kTwo) {
       _tile_loadd(6, b, group);
@@ -187,7 +272,7 @@ void multiply_strip(const typename Tiles::Block& g, std::int64_t row0, std::int6
     for (std::int64_t row = 0; row < rows; row += kStepRows) {
       float* const mine = sums + row * kPanelWidth;
       multiply_tiles<Tiles, true>(g, row0 + row, first, last, mine, meanwhile);
-      if (last == steps) meanwhile.leave(row0 + row, kStepRows, mine);
+      if (last == steps) meanwhile.leave(g, row0 + row, kStepRows, mine);
     }
   }
 }
@@ -197,36 +282,52 @@ template <typename Tiles>
 void multiply_rest(const typename Tiles::Block& g, std::int64_t row0, int rows, std::int64_t steps, float* sums,
                    Meanwhile<Tiles>& meanwhile) {
   if (rows > kTileRows) {
-    configure_tiles(kTileRows, rows - kTileRows);
     multiply_tiles<Tiles, true>(g, row0, 0, steps, sums, meanwhile);
   } else {
-    configure_tiles(rows, 0);
     multiply_tiles<Tiles, false>(g, row0, 0, steps, sums, meanwhile);
   }
-  meanwhile.leave(row0, rows, sums);
+  meanwhile.leave(g, row0, rows, sums);
 }
 
-/// The tiles are configured and released within one call: a panel's products outlast that by far, and a thread that is
+/// The height of the tiles as it was last configured, so that it is only done where it changes.
+class TileHeights {
+ public:
+  void set(int upper, int lower) {
+    if (upper == upper_ && lower == lower_) return;
+    configure_tiles(upper, lower);
+    upper_ = upper;
+    lower_ = lower;
+  }
+
+ private:
+  int upper_ = 0, lower_ = 0;
+};
+
+/// The tiles are configured and released within one call: a block's products outlast that by far, and a thread that is
 /// not here has no tile state for the system to save.
 template <typename Tiles>
-void gemm_tiles(const typename Tiles::Block& g) {
+void gemm_tiles(const typename Tiles::Block& whole) {
   alignas(kTileBytes) float sums[kStripSums];
-  const std::int64_t steps = g.k * Tiles::kElementBytes / kTileBytes;
-  const std::int64_t whole = g.m / kStepRows * kStepRows;
-  const int rest = static_cast<int>(g.m - whole);
-  Meanwhile<Tiles> meanwhile(g, steps * (g.m / kStepRows + 1));
-  if (whole > 0) configure_tiles(kTileRows, kTileRows);
-  for (std::int64_t row = 0; row < whole; row += kStripRows) {
-    const std::int64_t rows = whole - row < kStripRows ? whole - row : kStripRows;
-    multiply_strip(g, row, rows, steps, sums, meanwhile);
-  }
-  if (rest > 0 && !Tiles::multiply_few(g, whole, rest)) {
-    multiply_rest(g, whole, rest, steps, sums, meanwhile);
-  }
-  if (meanwhile.rows() > 0) {
-    _tile_release();
-    meanwhile.finish(meanwhile.rows());
-  }
+  const std::int64_t steps = whole.k * Tiles::kElementBytes / kTileBytes;
+  const std::int64_t strips = whole.m / kStepRows * kStepRows;
+  const int rest = static_cast<int>(whole.m - strips);
+  Meanwhile<Tiles> meanwhile;
+  TileHeights heights;
+  for_each_panel(whole, [&](const typename Tiles::Block& g, const void* next) {
+    meanwhile.begin_panel(next, g.k * Tiles::kElementBytes * kPanelWidth, steps * (g.m / kStepRows + 1));
+    if (strips > 0) heights.set(kTileRows, kTileRows);
+    for (std::int64_t row = 0; row < strips; row += kStripRows) {
+      const std::int64_t rows = strips - row < kStripRows ? strips - row : kStripRows;
+      multiply_strip(g, row, rows, steps, sums, meanwhile);
+    }
+    if (rest == 0 || Tiles::multiply_few(g, strips, rest)) return;
+    // A whole tile alone goes with the heights of two.
+    const int upper = rest < kTileRows ? rest : kTileRows;
+    heights.set(upper, rest == kTileRows ? kTileRows : rest - upper);
+    multiply_rest(g, strips, rest, steps, sums, meanwhile);
+  });
+  if (strips > 0 || rest >= Tiles::kFewest) _tile_release();
+  if (meanwhile.rows() > 0) meanwhile.finish(meanwhile.rows());
 }
 
 /// dst = src[0, k) in bf16, and zeros up to a whole row of a tile.

@@ -42,6 +42,8 @@ struct I32 {
   __m512i v;
 };
 inline I32 zero_i32() { return {_mm512_setzero_si512()}; }
+inline I32 set1_i32(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
+inline I32 min(I32 a, I32 b) { return {_mm512_min_epi32(a.v, b.v)}; }
 inline F32 to_float(I32 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 inline I32 to_integer(F32 a) { return {_mm512_cvtps_epi32(a.v)}; }  // to nearest even
 inline I32 subtract_product(I32 acc, std::int32_t zero, const std::int32_t* sums) {
@@ -77,6 +79,8 @@ struct I32 {
   __m256i v;
 };
 inline I32 zero_i32() { return {_mm256_setzero_si256()}; }
+inline I32 set1_i32(std::int32_t x) { return {_mm256_set1_epi32(x)}; }
+inline I32 min(I32 a, I32 b) { return {_mm256_min_epi32(a.v, b.v)}; }
 inline F32 to_float(I32 a) { return {_mm256_cvtepi32_ps(a.v)}; }
 inline I32 to_integer(F32 a) { return {_mm256_cvtps_epi32(a.v)}; }  // to nearest even
 inline I32 subtract_product(I32 acc, std::int32_t zero, const std::int32_t* sums) {
@@ -122,6 +126,11 @@ struct I32 {
   std::int32_t v[4];
 };
 inline I32 zero_i32() { return {}; }
+inline I32 set1_i32(std::int32_t x) { return {{x, x, x, x}}; }
+inline I32 min(I32 a, I32 b) {
+  for (int i = 0; i < 4; ++i) a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
+  return a;
+}
 inline F32 to_float(I32 a) {
   return lanewise([&](int i) { return static_cast<float>(a.v[i]); });
 }

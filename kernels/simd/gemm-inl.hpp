@@ -35,38 +35,62 @@ inline void store_lanes(float* p, F32 a, std::int64_t lanes) {
   }
 }
 
+inline const GemmEpilogue& epilogue_of(const GemmBlock& g) { return *g.epilogue; }
+template <typename Block>
+inline const GemmEpilogue& epilogue_of(const Block& g) {
+  return g.epilogue;
+}
+
+/// GELU as exact as a block's sums are.
+template <typename Value>
+inline Value gelu_of(const GemmBlock&, const Value& x) {
+  return gelu(x);
+}
+template <typename Block, typename Value>
+inline Value gelu_of(const Block&, const Value& x) {
+  return gelu_8bit(x);
+}
+
 /// Bias, GELU and residual on the finished sums tile[rows][kPanelWidth] of rows [row0, row0 + rows), and the store to
 /// C. Block: GemmBlock, GemmBlock8 or GemmBlockBf16.
 template <typename Block>
 [[gnu::noinline]] void finish_tile(const Block& g, std::int64_t row0, int rows, const float* tile) {
-  const GemmEpilogue& e = *g.epilogue;
-  for (int j = 0; j < kPanelRegisters; ++j) {
-    const std::int64_t lanes = valid_lanes(g.n, j), col = j * F32::kLanes;
-    const F32 bias = e.bias != nullptr ? load_lanes(e.bias + col, lanes) : set1(0.0f);
-    for (int i = 0; i < rows; ++i) {
-      const std::int64_t row = row0 + i;
-      F32 x = load(tile + i * kPanelWidth + col) + bias;
-      if (e.gelu) x = gelu(x);
-      if (e.residual != nullptr) x = x + load_lanes(e.residual + row * e.residual_stride + col, lanes);
-      store_lanes(g.c + row * g.c_stride + col, x, lanes);
+  using Row = F32s<kPanelRegisters>;
+  const GemmEpilogue e = epilogue_of(g);
+  const auto lanes = [&](int j) { return valid_lanes(g.n, j); };
+  const auto load_row = [&](const float* p) {
+    return for_each_register<kPanelRegisters>([&](int j) { return load_lanes(p + j * F32::kLanes, lanes(j)); });
+  };
+  const Row bias = e.bias != nullptr ? load_row(e.bias) : Row{};
+  float* c = g.c + row0 * g.c_stride;
+  const float* residual = e.residual != nullptr ? e.residual + row0 * e.residual_stride : nullptr;
+  for (int i = 0; i < rows; ++i, tile += kPanelWidth, c += g.c_stride) {
+    Row x = load_several<kPanelRegisters>(tile) + bias;
+    if (e.gelu) x = gelu_of(g, x);
+    if (residual != nullptr) {
+      x = x + load_row(residual);
+      residual += e.residual_stride;
     }
+#pragma GCC unroll 2
+    for (int j = 0; j < kPanelRegisters; ++j) store_lanes(c + j * F32::kLanes, x.v[j], lanes(j));
   }
 }
 
 /// Asks for the lines of the residual that finish_tile will add: they are far away, and waiting for them shows.
 template <int kRows, typename Block>
 inline void prefetch_residual(const Block& g, std::int64_t row0) {
-  if (g.epilogue == nullptr || g.epilogue->residual == nullptr) return;
-  const float* const residual = g.epilogue->residual + row0 * g.epilogue->residual_stride;
+  const GemmEpilogue& e = epilogue_of(g);
+  if (e.residual == nullptr) return;
+  const float* const residual = e.residual + row0 * e.residual_stride;
 #pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) __builtin_prefetch(residual + i * g.epilogue->residual_stride, 0, 3);
+  for (int i = 0; i < kRows; ++i) __builtin_prefetch(residual + i * e.residual_stride, 0, 3);
 }
 
 template <int kRows, typename Panel>
 inline void gemm_tile(const GemmBlock& g, std::int64_t row0) {
   F32 acc[kRows][kPanelRegisters];
   const float* a[kRows];
-  prefetch_residual<kRows>(g, row0);
+  if (g.epilogue != nullptr) prefetch_residual<kRows>(g, row0);
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
     a[i] = g.a + (row0 + i) * g.a_stride;
@@ -123,21 +147,21 @@ inline void with_rows(std::int64_t rows, const Tile& tile) {
   }
 }
 
-/// Asks for the lines of share `index` of `count` of the block's `next` memory.
-template <typename Block>
-inline void prefetch_next(const Block& g, std::int64_t index, std::int64_t count) {
+/// Asks for the lines of share `index` of `count` of what will be read next.
+inline void prefetch_share(const void* next, std::int64_t bytes, std::int64_t index, std::int64_t count) {
   constexpr std::int64_t line = 64;
-  const std::int64_t share = (g.next_bytes + count * line - 1) / (count * line) * line;
-  const char* const next = static_cast<const char*>(g.next);
-  const std::int64_t end = (index + 1) * share < g.next_bytes ? (index + 1) * share : g.next_bytes;
-  for (std::int64_t i = index * share; i < end; i += line) __builtin_prefetch(next + i, 0, 2);
+  const std::int64_t share = (bytes + count * line - 1) / (count * line) * line;
+  const std::int64_t end = (index + 1) * share < bytes ? (index + 1) * share : bytes;
+  for (std::int64_t i = index * share; i < end; i += line) {
+    __builtin_prefetch(static_cast<const char*>(next) + i, 0, 2);
+  }
 }
 
 template <int kMaxRows, typename Panel>
 void gemm(const GemmBlock& g) {
   std::int64_t row = 0;
   for (; row + kMaxRows <= g.m; row += kMaxRows) {
-    prefetch_next(g, row / kMaxRows, g.m / kMaxRows);
+    prefetch_share(g.next, g.next_bytes, row / kMaxRows, g.m / kMaxRows);
     gemm_tile<kMaxRows, Panel>(g, row);
   }
   with_rows<kMaxRows - 1>(g.m - row, [&]<int kRows>() { gemm_tile<kRows, Panel>(g, row); });

@@ -66,7 +66,7 @@ inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = zero_i32();
   }
-  const std::int8_t* b = g.panel;
+  const std::int8_t* b = g.strips;
   for (std::int64_t k = 0; k < g.k; k += kStep, b += kStep / kGroup * kStripGroupBytes) {
     gemm8_step(acc, a, k, b, g.strip_bytes);
   }
@@ -81,12 +81,14 @@ inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
   finish_tile(g, row0, kRows, tile);
 }
 
-void gemm8(const GemmBlock8& g) {
+void gemm8(const GemmBlock8& whole) {
   constexpr int kMaxRows = kTileRows8;
-  std::int64_t row = 0;
-  for (; row + kMaxRows <= g.m; row += kMaxRows) {
-    prefetch_next(g, row / kMaxRows, g.m / kMaxRows);
-    gemm8_tile<kMaxRows>(g, row);
-  }
-  with_rows<kMaxRows - 1>(g.m - row, [&]<int kRows>() { gemm8_tile<kRows>(g, row); });
+  for_each_panel(whole, [](const GemmBlock8& g, const void* next) {
+    std::int64_t row = 0;
+    for (; row + kMaxRows <= g.m; row += kMaxRows) {
+      if (next != nullptr) prefetch_share(next, g.k * kPanelWidth, row / kMaxRows, g.m / kMaxRows);
+      gemm8_tile<kMaxRows>(g, row);
+    }
+    with_rows<kMaxRows - 1>(g.m - row, [&]<int kRows>() { gemm8_tile<kRows>(g, row); });
+  });
 }

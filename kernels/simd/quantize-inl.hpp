@@ -1,32 +1,49 @@
 // Floats to integers. 8-bit: activations row by row as they come, weights column by column when they are packed.
 // 16-bit: what attention multiplies.
 
+/// The range of a row and 0. Two registers of each bound: one would wait for itself.
+struct RowRange {
+  F32 low[2], high[2], poison[2];  // poison: 0, or NaN when any element is not finite
+
+  RowRange() {
+    for (int j = 0; j < 2; ++j) low[j] = high[j] = poison[j] = set1(0.0f);
+  }
+  void include(int j, F32 x) {
+    low[j] = min(x, low[j]);
+    high[j] = max(x, high[j]);
+    poison[j] = fma(x, set1(0.0f), poison[j]);
+  }
+  float least() const { return -reduce_max(set1(0.0f) - min(low[0], low[1])); }
+  float most() const { return reduce_max(max(high[0], high[1])); }
+  float bad() const { return reduce_add(poison[0] + poison[1]); }
+};
+
 /// dst = quantised src[0, k), and zeros up to a multiple of kDepthUnit.
 /// The range includes 0, so that 0 is exact: q = round(x / scale) + zero, scale = (max - min) / kTopLevel.
 void quantize_row(std::uint8_t* dst, float* scale, std::int32_t* zero, const float* src, std::int64_t k) {
-  const F32 none = set1(0.0f);
-  F32 low = none, high = none, poison = none;  // poison: 0, or NaN when any element is not finite
-  const auto include = [&](F32 x) {
-    low = min(x, low);
-    high = max(x, high);
-    poison = fma(x, none, poison);
-  };
+  constexpr std::int64_t lanes = F32::kLanes;
+  RowRange range;
   std::int64_t i = 0;
-  for (; i + F32::kLanes <= k; i += F32::kLanes) include(load(src + i));
-  if (i < k) include(load_partial(src + i, k - i));
-  const float least = -reduce_max(none - low), most = reduce_max(high), bad = reduce_add(poison);
+  for (; i + 2 * lanes <= k; i += 2 * lanes) {
+    range.include(0, load(src + i));
+    range.include(1, load(src + i + lanes));
+  }
+  for (; i < k; i += lanes) range.include(0, load_lanes(src + i, k - i < lanes ? k - i : lanes));
+  const float least = range.least(), most = range.most(), bad = range.bad();
   const float step = (most - least) / static_cast<float>(kTopLevel);
   const float inverse = step > 0 ? 1.0f / step : 0.0f;
   *scale = step + bad;
   // Between 0 and kTopLevel for finite rows; a row that is not finite has NaN as its scale, whatever its q.
   const float origin = bad == 0 ? -least * inverse : 0.0f;
   *zero = static_cast<std::int32_t>(origin + 0.5f);
-  const F32 factor = set1(bad == 0 ? inverse : 0.0f), offset = set1(static_cast<float>(*zero));
-  const F32 top = set1(static_cast<float>(kTopLevel));
-  const auto quantized = [&](F32 x) { return to_integer(min(max(round_to_integer(x * factor) + offset, none), top)); };
-  for (i = 0; i + F32::kLanes <= k; i += F32::kLanes) store_bytes(dst + i, quantized(load(src + i)));
+  const F32 factor = set1(bad == 0 ? inverse : 0.0f);
+  const I32 offset = set1_i32(*zero), top = set1_i32(kTopLevel);
+  // No x / scale rounds below -zero, which is rounded to the nearest, half up. The sum of two that are rounded may
+  // be one too large.
+  const auto quantized = [&](F32 x) { return min(add(to_integer(x * factor), offset), top); };
+  for (i = 0; i + lanes <= k; i += lanes) store_bytes(dst + i, quantized(load(src + i)));
   if (i < k) {
-    std::uint8_t tail[F32::kLanes];
+    std::uint8_t tail[lanes];
     store_bytes(tail, quantized(load_partial(src + i, k - i)));
     for (std::int64_t j = i; j < k; ++j) dst[j] = tail[j - i];
   }

@@ -46,10 +46,16 @@ void layer_norm(float* dst, const float* src, const float* gamma, const float* b
 float max_of(const float* x, std::int64_t n) {
   float best = x[0];
   if (n >= F32::kLanes) {
-    F32 acc = load(x);
-    for (std::int64_t i = F32::kLanes; i + F32::kLanes <= n; i += F32::kLanes) acc = max(load(x + i), acc);
-    acc = max(load(x + n - F32::kLanes), acc);
-    return reduce_max(acc);
+    F32 acc[kAccumulators];
+    for (F32& a : acc) a = load(x);
+    std::int64_t i = F32::kLanes;
+    for (; i + kAccumulators * F32::kLanes <= n; i += kAccumulators * F32::kLanes) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kAccumulators; ++j) acc[j] = max(load(x + i + j * F32::kLanes), acc[j]);
+    }
+    for (; i + F32::kLanes <= n; i += F32::kLanes) acc[0] = max(load(x + i), acc[0]);
+    acc[0] = max(load(x + n - F32::kLanes), acc[0]);
+    return reduce_max(max(max(acc[0], acc[1]), max(acc[2], acc[3])));
   }
   for (std::int64_t i = 1; i < n; ++i) best = x[i] > best ? x[i] : best;
   return best;
@@ -64,14 +70,20 @@ float sum_exp(const float* x, std::int64_t n, float maximum) {
 inline float exponentials(float* x, std::int64_t n, float scale) {
   const F32 shift = set1(max_of(x, n));
   const F32 factor = set1(scale);
-  F32 acc = set1(0.0f);
+  F32s<kTogether> acc = {};
   std::int64_t i = 0;
+  for (; i + kTogether * F32::kLanes <= n; i += kTogether * F32::kLanes) {
+    const auto e = exp((load_several<kTogether>(x + i) - shift) * factor);
+    store_several(x + i, e);
+    acc = acc + e;
+  }
   for (; i + F32::kLanes <= n; i += F32::kLanes) {
     const F32 e = exp((load(x + i) - shift) * factor);
     store(x + i, e);
-    acc = acc + e;
+    acc.v[0] = acc.v[0] + e;
   }
-  float sum = reduce_add(acc);
+  float sum = 0;
+  for (const F32& a : acc.v) sum += reduce_add(a);
   if (i < n) {
     float tail[F32::kLanes];
     store(tail, exp((load_partial(x + i, n - i) - shift) * factor));
@@ -107,7 +119,10 @@ inline void map_row(float* dst, const float* src, std::int64_t n, const Op& op) 
 }
 
 void gelu_row(float* dst, const float* src, std::int64_t n) {
-  map_row(dst, src, n, [](F32 x, F32) { return gelu(x); });
+  constexpr std::int64_t several = kTogether * F32::kLanes;
+  std::int64_t i = 0;
+  for (; i + several <= n; i += several) store_several(dst + i, gelu(load_several<kTogether>(src + i)));
+  map_row(dst + i, src + i, n - i, [](F32 x, F32) { return gelu(x); });
 }
 
 void add_row(float* dst, const float* src, std::int64_t n) {

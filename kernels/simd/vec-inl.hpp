@@ -189,3 +189,98 @@ inline float reduce_max(F32 a) {
 #else
 #error "define FL_SIMD_SCALAR, FL_SIMD_AVX2 or FL_SIMD_AVX512 before including vec-inl.hpp"
 #endif
+
+/// N registers that go through the same instructions side by side. The CPU looks only so far ahead in a chain of
+/// instructions that wait for each other; with several chains there is always one to go on with.
+template <int N>
+struct F32s {
+  F32 v[N];
+};
+#if defined(FL_SIMD_AVX512)
+constexpr int kTogether = 4;
+#else
+constexpr int kTogether = 2;
+#endif
+
+template <int N, typename Op>
+inline F32s<N> for_each_register(const Op& op) {
+  F32s<N> r;
+#pragma GCC unroll 4
+  for (int i = 0; i < N; ++i) r.v[i] = op(i);
+  return r;
+}
+template <int N>
+inline F32s<N> load_several(const float* p) {
+  return for_each_register<N>([&](int i) { return load(p + i * F32::kLanes); });
+}
+template <int N>
+inline void store_several(float* p, const F32s<N>& a) {
+#pragma GCC unroll 4
+  for (int i = 0; i < N; ++i) store(p + i * F32::kLanes, a.v[i]);
+}
+
+/// Register i of an operand: of several its own, of one the same for all.
+template <int N>
+inline F32 register_of(const F32s<N>& a, int i) {
+  return a.v[i];
+}
+inline F32 register_of(F32 a, int) { return a; }
+
+template <int N>
+inline F32s<N> operator+(const F32s<N>& a, const F32s<N>& b) {
+  return for_each_register<N>([&](int i) { return a.v[i] + b.v[i]; });
+}
+template <int N, typename B>
+inline F32s<N> operator-(const F32s<N>& a, const B& b) {
+  return for_each_register<N>([&](int i) { return a.v[i] - register_of(b, i); });
+}
+template <int N>
+inline F32s<N> operator-(F32 a, const F32s<N>& b) {
+  return for_each_register<N>([&](int i) { return a - b.v[i]; });
+}
+template <int N, typename B>
+inline F32s<N> operator*(const F32s<N>& a, const B& b) {
+  return for_each_register<N>([&](int i) { return a.v[i] * register_of(b, i); });
+}
+template <int N>
+inline F32s<N> operator+(const F32s<N>& a, F32 b) {
+  return for_each_register<N>([&](int i) { return a.v[i] + b; });
+}
+template <int N, typename B, typename C>
+inline F32s<N> fma(const F32s<N>& a, const B& b, const C& c) {
+  return for_each_register<N>([&](int i) { return fma(a.v[i], register_of(b, i), register_of(c, i)); });
+}
+template <int N>
+inline F32s<N> fma(F32 a, const F32s<N>& b, F32 c) {
+  return for_each_register<N>([&](int i) { return fma(a, b.v[i], c); });
+}
+template <int N>
+inline F32s<N> max(F32 a, const F32s<N>& b) {
+  return for_each_register<N>([&](int i) { return max(a, b.v[i]); });
+}
+template <int N>
+inline F32s<N> min(F32 a, const F32s<N>& b) {
+  return for_each_register<N>([&](int i) { return min(a, b.v[i]); });
+}
+template <int N>
+inline F32s<N> min(const F32s<N>& a, F32 b) {
+  return for_each_register<N>([&](int i) { return min(a.v[i], b); });
+}
+template <int N>
+inline F32s<N> abs(const F32s<N>& a) {
+  return for_each_register<N>([&](int i) { return abs(a.v[i]); });
+}
+template <int N>
+inline F32s<N> round_to_integer(const F32s<N>& a) {
+  return for_each_register<N>([&](int i) { return round_to_integer(a.v[i]); });
+}
+template <int N>
+inline F32s<N> exp2_of_integer(const F32s<N>& a) {
+  return for_each_register<N>([&](int i) { return exp2_of_integer(a.v[i]); });
+}
+/// `negative` where x < 0, `otherwise` elsewhere.
+inline F32 by_sign(F32 x, F32 negative, F32 otherwise) { return select(less(x, set1(0.0f)), negative, otherwise); }
+template <int N>
+inline F32s<N> by_sign(const F32s<N>& x, const F32s<N>& negative, const F32s<N>& otherwise) {
+  return for_each_register<N>([&](int i) { return by_sign(x.v[i], negative.v[i], otherwise.v[i]); });
+}
