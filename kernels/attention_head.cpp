@@ -93,8 +93,10 @@ struct InBf16 {
     const View<float> scores(scratch.scores, q.rows, s.length);
     round_rows(s.table, scratch.rows, q);
     multiply_paired(s.table, scores, scratch.rows, s.head_dim, packed.keys);
-    for (std::int64_t r = 0; r < q.rows; ++r) s.table.softmax(scores.row(r), s.length, scale);
-    round_rows(s.table, scratch.rows, scores);
+    const std::int64_t stride = paired_stride(s.table, s.length);
+    for (std::int64_t r = 0; r < q.rows; ++r) {
+      s.table.softmax_bf16(scratch.rows + r * stride, scores.row(r), s.length, scale);
+    }
     multiply_paired(s.table, dst, scratch.rows, s.length, packed.values);
   }
 };

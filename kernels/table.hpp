@@ -131,6 +131,8 @@ struct KernelTable {
   // The same rounded to fixed point: dst[i] = round(32767 p[i]), and zeros as in fix_row; x is overwritten. Returns
   // what one unit is worth: 1 / 32767, or NaN where p is not finite.
   float (*softmax_fixed)(std::int16_t* dst, float* x, std::int64_t n, float scale);
+  // The same rounded to bf16, and zeros as in round_row; x is overwritten. nullptr where round_row is.
+  void (*softmax_bf16)(std::uint16_t* dst, float* x, std::int64_t n, float scale);
   // Largest element; the sum of exp(x[i] - max).
   float (*max)(const float* x, std::int64_t n);
   float (*sum_exp)(const float* x, std::int64_t n, float max);

@@ -97,6 +97,7 @@ TEST_CASE("tables are complete and have the tile the blocking expects", "[kernel
     CHECK(144 % t->mr == 0);  // a block of rows is whole tiles
     CHECK(144 % t->tile_rows == 0);
     CHECK((t->round_row == nullptr) == (t->gemm_f32_bf16_bf16p == nullptr));
+    CHECK((t->round_row == nullptr) == (t->softmax_bf16 == nullptr));
     CHECK((t->features & ~cpu_features()) == 0);
   }
 }

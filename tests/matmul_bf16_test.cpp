@@ -63,6 +63,24 @@ TEST_CASE("rows are rounded to the nearest bf16, and end with zeros", "[kernels]
   }
 }
 
+TEST_CASE("softmax in bf16 is softmax, rounded", "[kernels]") {
+  Random random(45);
+  for (const KernelTable* table : tables_bf16()) {
+    for (std::int64_t n = 1; n <= 100; ++n) {
+      const std::vector<float> values = random.floats(n);
+      GuardedBuffer<float> x(n);
+      std::copy(values.begin(), values.end(), x.data());
+      GuardedBuffer<std::uint16_t> dst(padded_depth(*table, n));
+      table->softmax_bf16(dst.data(), x.data(), n, 0.7f);
+      CHECK((dst.intact() && x.intact()));
+      std::vector<float> plain = values;
+      table->softmax(plain.data(), n, 0.7f);
+      CAPTURE(table->name, n);
+      CHECK(std::vector<std::uint16_t>(dst.data(), dst.data() + dst.size()) == rounded(*table, plain));
+    }
+  }
+}
+
 TEST_CASE("ties go to even, subnormal numbers to zero, NaN and infinity stay", "[kernels]") {
   const float infinity = std::numeric_limits<float>::infinity();
   for (const KernelTable* table : tables_bf16()) {
