@@ -43,3 +43,11 @@ if __name__ == "__main__":
     show("exp2", lawson(lambda r: (mp.mpf(2) ** r - 1) / r if r else mp.log(2), -0.501, 0.501, 5, lambda r: abs(r) / 2**r))
 #log2(erfc(t)) on 0 <= t <= 5.6, absolute error of erfc; the floor keeps the far tail near its value.
     show("log2 erfc", lawson(lambda t: mp.log(mp.erfc(t), 2), 0.0, 5.6, 10, lambda t: max(float(mp.erfc(t)), 1e-8) * math.log(2)))
+# Phi(x) = 1 / 2 + x p(x ^ 2) on 0 <= x <= 4.4, absolute error of x Phi(x). p(a^2) = 1 / (2 a) + (a^2 - u) q, so that Phi(a) is 1;
+# the constant term of p then moves by two units in the last place, with which rounding to f32 leaves Phi(-a) just above 0.
+    a = 4.4
+    fit, error = lawson(lambda u: (float(mp.erf(mp.sqrt(u / 2))) / (2 * math.sqrt(u)) - 0.5 / a) / (a * a - u) if 0 < u < a * a else 0.0,
+                        1e-6, a * a - 1e-6, 7, lambda u: u * (a * a - u))
+    p = np.append(a * a * fit.astype(float), 0) - np.append(0, fit.astype(float))
+    p[0] += 0.5 / a + 6e-8
+    show("gelu_8bit", (p.astype(np.float32), error))
