@@ -226,9 +226,9 @@ inline F32 register_of(const F32s<N>& a, int i) {
 }
 inline F32 register_of(F32 a, int) { return a; }
 
-template <int N>
-inline F32s<N> operator+(const F32s<N>& a, const F32s<N>& b) {
-  return for_each_register<N>([&](int i) { return a.v[i] + b.v[i]; });
+template <int N, typename B>
+inline F32s<N> operator+(const F32s<N>& a, const B& b) {
+  return for_each_register<N>([&](int i) { return a.v[i] + register_of(b, i); });
 }
 template <int N, typename B>
 inline F32s<N> operator-(const F32s<N>& a, const B& b) {
@@ -241,10 +241,6 @@ inline F32s<N> operator-(F32 a, const F32s<N>& b) {
 template <int N, typename B>
 inline F32s<N> operator*(const F32s<N>& a, const B& b) {
   return for_each_register<N>([&](int i) { return a.v[i] * register_of(b, i); });
-}
-template <int N>
-inline F32s<N> operator+(const F32s<N>& a, F32 b) {
-  return for_each_register<N>([&](int i) { return a.v[i] + b; });
 }
 template <int N, typename B, typename C>
 inline F32s<N> fma(const F32s<N>& a, const B& b, const C& c) {
