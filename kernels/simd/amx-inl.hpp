@@ -56,24 +56,10 @@ struct TilesS8 {
     with_rows<kFewest - 1>(rows, [&]<int kRows>() { gemm8_tile<kRows>(g, row0); });
     return true;
   }
-  /// What turns sums into floats, the panel's share of it in registers. The same formula as dequantize.
-  struct Values {
-    const float* row_scale;
-    const std::int32_t* row_zero;
-    F32 column_scale[kPanelRegisters];
-    I32 column_sum[kPanelRegisters];
-
-    explicit Values(const GemmBlock8& g) : row_scale(g.row_scale), row_zero(g.row_zero) {
-      for (int j = 0; j < kPanelRegisters; ++j) {
-        column_scale[j] = load(g.column_scale + j * F32::kLanes);
-        column_sum[j] = {_mm512_loadu_si512(g.column_sum + j * F32::kLanes)};
-      }
-    }
-    F32 at(std::int64_t row, int j, const float* sums) const {
-      const __m512i zeros = _mm512_mullo_epi32(_mm512_set1_epi32(row_zero[row]), column_sum[j].v);
-      const I32 centred = {_mm512_sub_epi32(_mm512_loadu_si512(sums), zeros)};
-      return to_float(centred) * (set1(row_scale[row]) * column_scale[j]);
-    }
+  /// Sums in memory as floats.
+  struct Values : Dequantizer {
+    using Dequantizer::Dequantizer;
+    F32 at(std::int64_t row, int j, const float* sums) const { return value(row, j, {_mm512_loadu_si512(sums)}); }
   };
 };
 

@@ -46,8 +46,9 @@ inline I32 set1_i32(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
 inline I32 min(I32 a, I32 b) { return {_mm512_min_epi32(a.v, b.v)}; }
 inline F32 to_float(I32 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 inline I32 to_integer(F32 a) { return {_mm512_cvtps_epi32(a.v)}; }  // to nearest even
-inline I32 subtract_product(I32 acc, std::int32_t zero, const std::int32_t* sums) {
-  return {_mm512_sub_epi32(acc.v, _mm512_mullo_epi32(_mm512_set1_epi32(zero), _mm512_loadu_si512(sums)))};
+inline I32 load_i32(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; }
+inline I32 subtract_product(I32 acc, std::int32_t zero, I32 sums) {
+  return {_mm512_sub_epi32(acc.v, _mm512_mullo_epi32(_mm512_set1_epi32(zero), sums.v))};
 }
 inline I32 add(I32 a, I32 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline std::int32_t sum_of(I32 a) { return _mm512_reduce_add_epi32(a.v); }
@@ -83,9 +84,9 @@ inline I32 set1_i32(std::int32_t x) { return {_mm256_set1_epi32(x)}; }
 inline I32 min(I32 a, I32 b) { return {_mm256_min_epi32(a.v, b.v)}; }
 inline F32 to_float(I32 a) { return {_mm256_cvtepi32_ps(a.v)}; }
 inline I32 to_integer(F32 a) { return {_mm256_cvtps_epi32(a.v)}; }  // to nearest even
-inline I32 subtract_product(I32 acc, std::int32_t zero, const std::int32_t* sums) {
-  const __m256i columns = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums));
-  return {_mm256_sub_epi32(acc.v, _mm256_mullo_epi32(_mm256_set1_epi32(zero), columns))};
+inline I32 load_i32(const std::int32_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
+inline I32 subtract_product(I32 acc, std::int32_t zero, I32 sums) {
+  return {_mm256_sub_epi32(acc.v, _mm256_mullo_epi32(_mm256_set1_epi32(zero), sums.v))};
 }
 inline I32 add(I32 a, I32 b) { return {_mm256_add_epi32(a.v, b.v)}; }
 inline std::int32_t sum_of(I32 a) {
@@ -140,8 +141,9 @@ inline I32 to_integer(F32 a) {  // to nearest even
   for (int i = 0; i < 4; ++i) r.v[i] = integer_of(whole.v[i]);
   return r;
 }
-inline I32 subtract_product(I32 acc, std::int32_t zero, const std::int32_t* sums) {
-  for (int i = 0; i < 4; ++i) acc.v[i] -= zero * sums[i];
+inline I32 load_i32(const std::int32_t* p) { return {{p[0], p[1], p[2], p[3]}}; }
+inline I32 subtract_product(I32 acc, std::int32_t zero, I32 sums) {
+  for (int i = 0; i < 4; ++i) acc.v[i] -= zero * sums.v[i];
   return acc;
 }
 inline I32 add(I32 a, I32 b) {

@@ -49,11 +49,25 @@ inline void gemm8_step(I32 (&acc)[kRows][kPanelRegisters], const std::uint8_t* c
 }
 #endif
 
-/// Register j of row `row` of C, before the epilogue, from the sums of its products.
-inline F32 dequantize(const GemmBlock8& g, std::int64_t row, int j, I32 sums) {
-  const I32 centred = subtract_product(sums, g.row_zero[row], g.column_sum + j * F32::kLanes);
-  return to_float(centred) * (set1(g.row_scale[row]) * load(g.column_scale + j * F32::kLanes));
-}
+/// What turns sums of products into floats, the panel's share of it in registers.
+struct Dequantizer {
+  const float* row_scale;
+  const std::int32_t* row_zero;
+  F32 column_scale[kPanelRegisters];
+  I32 column_sum[kPanelRegisters];
+
+  explicit Dequantizer(const GemmBlock8& g) : row_scale(g.row_scale), row_zero(g.row_zero) {
+    for (int j = 0; j < kPanelRegisters; ++j) {
+      column_scale[j] = load(g.column_scale + j * F32::kLanes);
+      column_sum[j] = load_i32(g.column_sum + j * F32::kLanes);
+    }
+  }
+  /// Register j of row `row` of C, before the epilogue.
+  F32 value(std::int64_t row, int j, I32 sums) const {
+    const I32 centred = subtract_product(sums, row_zero[row], column_sum[j]);
+    return to_float(centred) * (set1(row_scale[row]) * column_scale[j]);
+  }
+};
 
 template <int kRows>
 inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
@@ -70,12 +84,13 @@ inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
   for (std::int64_t k = 0; k < g.k; k += kStep, b += kStep / kGroup * kStripGroupBytes) {
     gemm8_step(acc, a, k, b, g.strip_bytes);
   }
+  const Dequantizer dequantizer(g);
   float tile[kRows * kPanelWidth];
 #pragma GCC unroll 2
   for (int j = 0; j < kPanelRegisters; ++j) {
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-      store(tile + i * kPanelWidth + j * F32::kLanes, dequantize(g, row0 + i, j, acc[i][j]));
+      store(tile + i * kPanelWidth + j * F32::kLanes, dequantizer.value(row0 + i, j, acc[i][j]));
     }
   }
   finish_tile(g, row0, kRows, tile);
