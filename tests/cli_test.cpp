@@ -89,6 +89,7 @@ TEST_CASE("inputs, outputs and devices that are not there have their own exit co
       {"1: model missing", {"-m", folder.file("nowhere"), image}, 66, "nowhere"},
       {"75: output in a missing folder", {"-q", "-o", folder.file("no/a.json"), image}, 73, "cannot create the file"},
       {"75: output is a folder", {"-q", "-o", folder.path(), image}, 73, "cannot create the file"},
+      {"75: a file system that takes no files", {"-q", "-o", "/proc/a.json", image}, 73, "/proc/a.json: cannot create"},
       {"77: disk full", {"-q", "-o", "/dev/full", image}, 74, "no space left"},
       {"88: GPU", {"--device", "gpu", image}, 69, "no supported GPU"},
       {"a later command", {"serve"}, 69, "no command serve"},

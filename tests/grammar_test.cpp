@@ -16,19 +16,24 @@ namespace {
 
 using test::Random;
 
-const Tokenizer& tokenizer() {
-  static const Tokenizer loaded = [] {
-    auto result = Tokenizer::load(test::source_dir() + "/weights/demo");
-    REQUIRE(result);
-    return std::move(result).value();
-  }();
+Tokenizer load(const std::string& folder) {
+  auto result = Tokenizer::load(folder);
+  REQUIRE(result);
+  return std::move(result).value();
+}
+
+const Tokenizer& demo() {
+  static const Tokenizer loaded = load(test::source_dir() + "/weights/demo");
   return loaded;
 }
 
 /// Logits that know nothing: noise, with a random liking for places, for the end and for outlines.
 class Noise {
  public:
-  explicit Noise(Random& random) : random_(random), table_(random.floats(1 << 18)) { start(); }
+  Noise(Random& random, const Tokenizer& tokenizer)
+      : random_(random), tokenizer_(tokenizer), table_(random.floats(1 << 18)) {
+    start();
+  }
 
   /// New likings for the next answer.
   void start() {
@@ -38,15 +43,15 @@ class Noise {
   }
 
   View<const float> rows(std::int64_t count) {
-    const std::int64_t vocabulary = tokenizer().size();
+    const std::int64_t vocabulary = tokenizer_.size();
     values_.resize(static_cast<std::size_t>(count * vocabulary));
     for (std::int64_t r = 0; r < count; ++r) {
       float* const row = values_.data() + r * vocabulary;
       const std::size_t offset = random_.bits() % (table_.size() - static_cast<std::size_t>(vocabulary));
       for (std::int64_t i = 0; i < vocabulary; ++i) row[i] = 5 * table_[offset + static_cast<std::size_t>(i)];
-      for (int bin = 0; bin < 1000; ++bin) row[tokenizer().location_base() + bin] += location_gain_;
+      for (int bin = 0; bin < 1000; ++bin) row[tokenizer_.location_base() + bin] += location_gain_;
       row[2] += end_gain_;
-      for (const char* tag : {"<sep>", "<poly>", "</poly>"}) row[*tokenizer().id_of(tag)] += tag_gain_;
+      for (const char* tag : {"<sep>", "<poly>", "</poly>"}) row[*tokenizer_.id_of(tag)] += tag_gain_;
     }
     return {values_.data(), count, vocabulary};
   }
@@ -55,6 +60,7 @@ class Noise {
   float unit() { return static_cast<float>(random_.bits() % 1000) / 1000; }
 
   Random& random_;
+  const Tokenizer& tokenizer_;
   std::vector<float> table_, values_;
   float location_gain_ = 0, end_gain_ = 0, tag_gain_ = 0;
 };
@@ -78,16 +84,16 @@ const std::vector<Kind>& kinds() {
   return all;
 }
 
-std::string letters_of(std::span<const std::int32_t> ids) {
+std::string letters_of(const Tokenizer& tokenizer, std::span<const std::int32_t> ids) {
   std::string letters;
   for (const std::int32_t id : ids) {
-    const std::string_view piece = tokenizer().piece(id);
+    const std::string_view piece = tokenizer.piece(id);
     if (piece == "<s>" || piece == "</s>") continue;
     letters += piece == "<sep>"             ? 'S'
                : piece == "<poly>"          ? 'P'
                : piece == "</poly>"         ? 'Q'
                : piece.starts_with("<loc_") ? 'L'
-               : tokenizer().is_special(id) ? '?'
+               : tokenizer.is_special(id)   ? '?'
                                             : 'T';
   }
   return letters;
@@ -99,9 +105,10 @@ bool in_order(const Item& item) {
 }
 
 /// The box corners as the tokens have them: the parser of Compat::none would put them in order itself.
-bool well_formed(const Kind& kind, std::span<const std::int32_t> ids, const std::regex& shape) {
-  if (!std::regex_match(letters_of(ids), shape)) return false;
-  const std::string text = tokenizer().decode(ids);
+bool well_formed(const Tokenizer& tokenizer, const Kind& kind, std::span<const std::int32_t> ids,
+                 const std::regex& shape) {
+  if (!std::regex_match(letters_of(tokenizer, ids), shape)) return false;
+  const std::string text = tokenizer.decode(ids);
   const Answer repaired = parse_by_rules(kind.rules, text, 1000, 1000, Compat::none);
   const Answer plain = parse_by_rules(kind.rules, text, 1000, 1000, Compat::ms);
   return repaired.items_dropped == 0 && std::all_of(plain.items.begin(), plain.items.end(), in_order);
@@ -126,32 +133,47 @@ Hypothesis decode(Context& context, const GenerationRules& rules, const AnswerGr
   }
 }
 
-TEST_CASE("ten thousand random answers are well formed") {
+/// `trials` answers of each kind, a third of them with beams, the others greedy.
+void check_random_answers(const Tokenizer& tokenizer, int trials) {
   Context context(*available_tables().back(), 1);
   Random random(50);
-  Noise noise(random);
+  Noise noise(random, tokenizer);
   int malformed = 0, empty = 0, decodes = 0;
   for (const Kind& kind : kinds()) {
-    const AnswerGrammar grammar(kind.rules, tokenizer());
+    const AnswerGrammar grammar(kind.rules, tokenizer);
     const std::regex shape(kind.shape);
-    for (int trial = 0; trial < 1700; ++trial, ++decodes) {
+    for (int trial = 0; trial < trials; ++trial, ++decodes) {
       const Hypothesis best = decode(context, random_rules(random, trial % 3 == 0 ? 3 : 1), grammar, noise);
-      const std::string letters = letters_of(best.ids);
+      const std::string letters = letters_of(tokenizer, best.ids);
       empty += letters.empty();
-      if (well_formed(kind, best.ids, shape)) continue;
+      if (well_formed(tokenizer, kind, best.ids, shape)) continue;
       ++malformed;
-      UNSCOPED_INFO(kind.name << ": " << letters << ' ' << tokenizer().decode(best.ids));
+      UNSCOPED_INFO(kind.name << ": " << letters << ' ' << tokenizer.decode(best.ids));
     }
   }
-  CHECK(decodes >= 10'000);
   CHECK(malformed == 0);
   CHECK(empty < decodes / 2);  // the likings are not such that nothing is ever said
 }
 
+TEST_CASE("ten thousand random answers are well formed") { check_random_answers(demo(), 1700); }
+
+/// The same over the published vocabulary, where the reference data has it.
+void check_published_vocabulary(int trials) {
+  if (const auto reference = test::reference_dir()) {
+    check_random_answers(load(*reference + "/model-files/hf"), trials);
+  } else {
+    WARN("no reference data: the published vocabulary is not tested");
+  }
+}
+
+TEST_CASE("random answers over the published vocabulary are well formed") { check_published_vocabulary(100); }
+
+TEST_CASE("ten thousand random answers over the published vocabulary", "[.slow]") { check_published_vocabulary(1700); }
+
 TEST_CASE("without the grammar the same noise is malformed") {
   Context context(*available_tables().back(), 1);
   Random random(51);
-  Noise noise(random);
+  Noise noise(random, demo());
   int malformed = 0;
   const Kind& kind = kinds().front();
   const std::regex shape(kind.shape);
@@ -159,7 +181,7 @@ TEST_CASE("without the grammar the same noise is malformed") {
     noise.start();
     const auto result = generate(context, random_rules(random, 1), [&](auto, auto) { return noise.rows(1); });
     REQUIRE(result);
-    malformed += !well_formed(kind, result->front().ids, shape);
+    malformed += !well_formed(demo(), kind, result->front().ids, shape);
   }
   CHECK(malformed > 50);
 }
@@ -167,16 +189,16 @@ TEST_CASE("without the grammar the same noise is malformed") {
 TEST_CASE("only listed labels are answered, each as often as the picture asks") {
   Context context(*available_tables().back(), 1);
   Random random(52);
-  Noise noise(random);
+  Noise noise(random, demo());
   const std::vector<std::string> labels = {"red circle", "red", "a big blue square", "sign", "Größe"};
-  const auto trie = LabelTrie::build(labels, tokenizer());
+  const auto trie = LabelTrie::build(labels, demo());
   REQUIRE(trie);
   for (const AnswerKind kind : {AnswerKind::boxes, AnswerKind::boxes_or_polygons}) {
-    const AnswerGrammar grammar({kind}, tokenizer(), *trie);
+    const AnswerGrammar grammar({kind}, demo(), *trie);
     std::map<std::string, int> seen;
     for (int trial = 0; trial < 1000; ++trial) {
       const Hypothesis best = decode(context, random_rules(random, trial % 3 == 0 ? 3 : 1), grammar, noise);
-      const Answer answer = parse_by_rules({kind}, tokenizer().decode(best.ids), 1000, 1000, Compat::none);
+      const Answer answer = parse_by_rules({kind}, demo().decode(best.ids), 1000, 1000, Compat::none);
       CHECK(answer.items_dropped == 0);
       for (const Item& item : answer.items) ++seen[item.label];
     }
@@ -191,10 +213,10 @@ TEST_CASE("only listed labels are answered, each as often as the picture asks") 
 TEST_CASE("confidences are probabilities among the tokens that the rules allow") {
   Context context(*available_tables().back(), 1);
   Random random(53);
-  Noise noise(random);
-  const auto trie = LabelTrie::build(std::vector<std::string>{"sign"}, tokenizer());
+  Noise noise(random, demo());
+  const auto trie = LabelTrie::build(std::vector<std::string>{"sign"}, demo());
   REQUIRE(trie);
-  const AnswerGrammar grammar({AnswerKind::boxes}, tokenizer(), *trie);
+  const AnswerGrammar grammar({AnswerKind::boxes}, demo(), *trie);
   GenerationRules rules;
   rules.max_new_tokens = 12;
   for (int trial = 0; trial < 50; ++trial) {

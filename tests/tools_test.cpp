@@ -29,6 +29,13 @@ TEST_CASE("every error code has its status of sysexits.h") {
   for (const auto& [code, status] : expected) CHECK(exit_status(code) == status);
 }
 
+TEST_CASE("93: an error is one line, and our own mistakes ask to be reported") {
+  CHECK(error_line({ErrorCode::data, "file is empty", "a\n.png"}, false) == "florence2: error: a\\x0a.png: file is empty");
+  CHECK(error_line({ErrorCode::internal, "unexpected exception: broken", ""}, false) ==
+        "florence2: error: unexpected exception: broken (this is a bug; please report it with `florence2 --version`)");
+  CHECK(error_line({ErrorCode::data, "x", ""}, true) == "florence2: \x1b[1;31merror:\x1b[0m x");
+}
+
 TEST_CASE("answers as text") {
   Answer boxes{.kind = AnswerKind::boxes, .text = {}, .items = {{"cat", Box{1, 2, 30.25f, 400}, 0.5f}, {"", Box{}, 0}}};
   CHECK(answer_text(boxes) ==

@@ -80,12 +80,15 @@ bool wants_color(int descriptor) {
          std::string_view(terminal) != "dumb";
 }
 
-int report(const Error& error) {
-  const bool color = wants_color(STDERR_FILENO);
+std::string error_line(const Error& error, bool color) {
   std::string line = std::string("florence2: ") + (color ? "\x1b[1;31merror:\x1b[0m " : "error: ");
   line += printable(error.text());
   if (error.code == ErrorCode::internal) line += " (this is a bug; please report it with `florence2 --version`)";
-  print_line(std::move(line));
+  return line;
+}
+
+int report(const Error& error) {
+  print_line(error_line(error, wants_color(STDERR_FILENO)));
   return exit_status(error.code);
 }
 

@@ -18,7 +18,10 @@ std::string printable(std::string_view text);
 /// Whether a file descriptor is a terminal that may be sent colours (NO_COLOR, TERM=dumb).
 bool wants_color(int descriptor);
 
-/// Prints "florence2: error: where: message" and returns the exit status.
+/// "florence2: error: where: message", and for our own mistakes what to do about them.
+std::string error_line(const Error& error, bool color);
+
+/// Prints error_line to standard error and returns the exit status.
 int report(const Error& error);
 
 /// The exit status of a command: its own, or that of the error, which is reported. A reader of our output that went

@@ -34,14 +34,16 @@ class Question:
     gold: str
 
 
-def draw_scenes(work: Path, count: int) -> list[Question]:
-    """Writes the pictures and WORK/requests.jsonl; the questions stand in the order of its lines."""
+def draw_scenes(work: Path, count: int, tasks: set[str]) -> list[Question]:
+    """Writes the pictures and WORK/requests.jsonl; the questions stand in the order of its lines. Without `tasks`: all."""
     rng, questions, lines = random.Random(SEED), [], []
     for number in range(count):
         scene = scenes.make_scene(rng)
         image = work / f"scene-{number}.png"
-        scene.image.save(image)
-        for task, (text, gold) in scenes.answers(scene, rng).items():
+        asked = {task: answer for task, answer in scenes.answers(scene, rng).items() if not tasks or task in tasks}
+        if asked:
+            scene.image.save(image)
+        for task, (text, gold) in asked.items():
             questions.append(Question(number, task, gold))
             lines.append(json.dumps({"image": str(image), "task": task} | ({"text": text} if text else {})) + "\n")
     (work / "requests.jsonl").write_text("".join(lines))
@@ -119,13 +121,14 @@ def main():
     ap.add_argument("--model", type=Path, default=REPOSITORY / "weights/demo")
     ap.add_argument("--scenes", type=int, default=1000)
     ap.add_argument("--precisions", default="fp32,bf16,int8", help="fp32 must be among them")
+    ap.add_argument("--tasks", default="", help="ask these only, as '<OD>,<OCR_WITH_REGION>': many scenes of a task that is hard to judge")
     ap.add_argument("--work", type=Path, required=True)
     args = ap.parse_args()
     precisions = args.precisions.split(",")
     if BASELINE not in precisions:
         ap.error(f"--precisions: {BASELINE} must be among them")
     args.work.mkdir(parents=True, exist_ok=True)
-    questions = draw_scenes(args.work, args.scenes)
+    questions = draw_scenes(args.work, args.scenes, set(filter(None, args.tasks.split(","))))
     for process in [p for p in [start(args, precision) for precision in precisions] if p]:
         if process.wait() != 0:
             raise SystemExit(f"florence2 failed with status {process.returncode}")
