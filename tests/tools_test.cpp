@@ -30,7 +30,8 @@ TEST_CASE("every error code has its status of sysexits.h") {
 }
 
 TEST_CASE("93: an error is one line, and our own mistakes ask to be reported") {
-  CHECK(error_line({ErrorCode::data, "file is empty", "a\n.png"}, false) == "florence2: error: a\\x0a.png: file is empty");
+  CHECK(error_line({ErrorCode::data, "file is empty", "a\n.png"}, false) ==
+        "florence2: error: a\\x0a.png: file is empty");
   CHECK(error_line({ErrorCode::internal, "unexpected exception: broken", ""}, false) ==
         "florence2: error: unexpected exception: broken (this is a bug; please report it with `florence2 --version`)");
   CHECK(error_line({ErrorCode::data, "x", ""}, true) == "florence2: \x1b[1;31merror:\x1b[0m x");
