@@ -6,11 +6,8 @@ target_compile_options(florence2_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
                             $<$<BOOL:${FLORENCE2_WERROR}>:-Werror> -fno-math-errno -fno-trapping-math>)
 if(FLORENCE2_SANITIZE)
-  # Functions of many memory accesses, as the tiles of the ISA files are, check them by calls: clang then needs a third of the
-  # time for those files.
   target_compile_options(florence2_options INTERFACE
-    -fsanitize=${FLORENCE2_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
-    $<$<CXX_COMPILER_ID:Clang>:SHELL:-mllvm -asan-instrumentation-with-call-threshold=100>)
+    -fsanitize=${FLORENCE2_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(florence2_options INTERFACE -fsanitize=${FLORENCE2_SANITIZE})
   target_compile_definitions(florence2_options INTERFACE _GLIBCXX_ASSERTIONS FLORENCE2_SANITIZED)
 endif()
