@@ -59,10 +59,10 @@ def start(args, precision: str) -> subprocess.Popen | None:
                              args.work / "requests.jsonl", "-o", answers])
 
 
-def read_answers(args, precision: str, count: int) -> list[dict]:
+def read_answers(args, precision: str, questions: list[Question]) -> list[dict]:
     answers = [json.loads(line) for line in (args.work / f"{precision}.jsonl").read_text().splitlines()]
-    if len(answers) != count:
-        raise SystemExit(f"{precision}.jsonl has {len(answers)} answers, {count} were asked for: remove the folder {args.work}")
+    if [answer["task"] for answer in answers] != [question.task for question in questions]:
+        raise SystemExit(f"{precision}.jsonl answers other questions than these {len(questions)}: remove the folder {args.work}")
     return answers
 
 
@@ -129,10 +129,12 @@ def main():
         ap.error(f"--precisions: {BASELINE} must be among them")
     args.work.mkdir(parents=True, exist_ok=True)
     questions = draw_scenes(args.work, args.scenes, set(filter(None, args.tasks.split(","))))
+    if not questions:
+        ap.error(f"--tasks: no scene is asked {args.tasks}")
     for process in [p for p in [start(args, precision) for precision in precisions] if p]:
         if process.wait() != 0:
             raise SystemExit(f"florence2 failed with status {process.returncode}")
-    answers = {p: read_answers(args, p, len(questions)) for p in precisions}
+    answers = {p: read_answers(args, p, questions) for p in precisions}
     measured = {p: measures(questions, answers[p], answers[BASELINE]) for p in precisions}
     print(table(measured, precisions))
     print()
