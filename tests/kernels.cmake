@@ -7,13 +7,22 @@ target_link_libraries(florence2_kernel_support PUBLIC florence2_kernels florence
 
 if(FLORENCE2_SIMDE AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   # Vectors twice as long as the CPU's are passed in memory (-Wno-psabi). -O1: a tenth slower than -O2, built in half the time.
+  add_library(florence2_emulation INTERFACE)
+  target_include_directories(florence2_emulation INTERFACE ${PROJECT_SOURCE_DIR} emulated)
+  target_include_directories(florence2_emulation SYSTEM INTERFACE ${FLORENCE2_SIMDE})
+  target_compile_options(florence2_emulation INTERFACE -mavx2 -mfma -mf16c -ffp-contract=off -Wno-psabi -O1)
+
   add_library(florence2_emulated OBJECT emulated/avx512.cpp emulated/avx512_vnni.cpp emulated/avx2_vnni.cpp
     emulated/amx.cpp)
-  target_include_directories(florence2_emulated PRIVATE ${PROJECT_SOURCE_DIR} emulated)
-  target_include_directories(florence2_emulated SYSTEM PRIVATE ${FLORENCE2_SIMDE})
-  target_compile_options(florence2_emulated PRIVATE -mavx2 -mfma -mf16c -ffp-contract=off -Wno-psabi -O1)
+  target_link_libraries(florence2_emulated PRIVATE florence2_emulation)
   target_compile_definitions(florence2_kernel_support PRIVATE FLORENCE2_EMULATED=1)
   target_sources(florence2_kernel_support PRIVATE $<TARGET_OBJECTS:florence2_emulated>)
+
+  # The program as a CPU with AMX would answer, for tools/demo/quality.py --program. Built when asked for.
+  add_library(florence2_amx_in_place OBJECT EXCLUDE_FROM_ALL emulated/amx_in_place.cpp)
+  target_link_libraries(florence2_amx_in_place PRIVATE florence2_emulation)
+  add_executable(florence2_amx_emulated EXCLUDE_FROM_ALL ../tools/florence2_cli.cpp)
+  target_link_libraries(florence2_amx_emulated PRIVATE florence2_amx_in_place florence2_tools)
 else()
   message(STATUS "SIMDe not found: the AVX-512, VNNI and AMX tables are tested only where the CPU has them")
 endif()

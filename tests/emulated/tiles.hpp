@@ -72,20 +72,31 @@ inline void check_shapes(const Tile& c, const Tile& a, const Tile& b) {
   fault_unless(c.rows == a.rows && c.row_bytes == b.row_bytes && a.row_bytes == 4 * b.rows);
 }
 
+/// The sums of eight columns, from byte `n` of the rows of c and b on.
+inline void add_fours(Tile& c, const Tile& a, const Tile& b, int m, int n) {
+  const __m256i even = _mm256_set1_epi32(0x00FF00FF);
+  auto* const row = reinterpret_cast<__m256i*>(c.data[m] + n);
+  __m256i sums = _mm256_loadu_si256(row);
+  for (int k = 0; k < a.row_bytes / 4; ++k) {
+    std::int32_t four;
+    std::memcpy(&four, a.data[m] + 4 * k, sizeof(four));
+    const __m256i left = _mm256_set1_epi32(four);
+    const __m256i right = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b.data[k] + n));
+    const __m256i right_even = _mm256_srai_epi16(_mm256_slli_epi16(right, 8), 8),
+                  right_odd = _mm256_srai_epi16(right, 8);
+    sums = _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_and_si256(left, even), right_even));
+    sums = _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_srli_epi16(left, 8), right_odd));
+  }
+  _mm256_storeu_si256(row, sums);
+}
+
 /// c += a * b, unsigned bytes by signed bytes in groups of four.
 [[gnu::noinline]] static void dpbusd(int dst, int left, int right) {
   Tile& c = shaped(dst);
   const Tile &a = shaped(left), &b = shaped(right);
   check_shapes(c, a, b);
   for (int m = 0; m < c.rows; ++m) {
-    std::int32_t sums[kMaxRowBytes / 4];
-    std::memcpy(sums, c.data[m], sizeof(sums));
-    for (int k = 0; k < a.row_bytes; ++k) {
-      const int x = a.data[m][k];
-      const std::uint8_t* const row = b.data[k / 4] + k % 4;
-      for (int n = 0; n < c.row_bytes / 4; ++n) sums[n] += x * static_cast<std::int8_t>(row[4 * n]);
-    }
-    std::memcpy(c.data[m], sums, static_cast<std::size_t>(c.row_bytes));
+    for (int n = 0; n < c.row_bytes; n += 32) add_fours(c, a, b, m, n);
   }
 }
 
