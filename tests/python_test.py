@@ -5,7 +5,10 @@ import gc
 import json
 import os
 import pathlib
+import pickle
 import resource
+import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -165,6 +168,63 @@ class Asking(unittest.TestCase):
         with self.assertRaises(KeyError):
             self.runner.run(self.image, "caption", on_step=broken)
 
+    def test_whatever_is_false_cancels(self):
+        for answer in (0, numpy.bool_(False)):
+            with self.assertRaises(florence2.Cancelled):
+                self.runner.run(self.image, "caption", on_step=lambda tokens: answer)
+
+    def test_interrupts_end_a_run(self):
+        endless = {"max_new_tokens": 200, "min_new_tokens": 200, "no_repeat_ngram": 0}
+        for options in ({}, {"on_step": lambda tokens: None}, {"on_text": lambda text: None}):
+            steps = []
+            started = threading.Event()
+
+            def interrupt():
+                started.wait()
+                os.kill(os.getpid(), signal.SIGINT)
+
+            sender = threading.Thread(target=interrupt)
+            sender.start()
+            with self.assertRaises(KeyboardInterrupt):
+                started.set()
+                self.runner.run(self.image, "more_detailed_caption", **endless, **options)
+                while True:  # a signal that came before the run or after it is none of the run's
+                    steps.append(None)
+            sender.join()
+            self.assertIs(signal.getsignal(signal.SIGINT), signal.default_int_handler)
+        self.assertEqual(self.runner.run(self.image, "caption").answer, CAPTION)
+
+    def test_a_callback_cannot_use_its_runner(self):
+        with self.assertRaisesRegex(RuntimeError, "a callback cannot use the runner that calls it"):
+            self.runner.run(self.image, "caption", on_step=lambda tokens: bool(self.runner.run(self.image, "od")))
+        self.assertEqual(self.runner.run(self.image, "caption").answer, CAPTION)
+
+    def test_errors_travel_between_processes(self):
+        with self.assertRaises(florence2.NotFoundError) as caught:
+            self.runner.encode("/no/such/picture.png")
+        copy = pickle.loads(pickle.dumps(caught.exception))
+        self.assertIs(type(copy), florence2.NotFoundError)
+        self.assertEqual((copy.status, str(copy)), (66, str(caught.exception)))
+
+    def test_daemon_threads_end_with_the_interpreter(self):
+        program = (
+            "import florence2, sys, threading, time\n"
+            "def work():\n"
+            "    runner = florence2.Model(sys.argv[1]).runner(1)\n"
+            "    image = runner.encode(sys.argv[2])\n"
+            "    while True:\n"
+            "        runner.run(image, 'caption', on_step=lambda tokens: begun.set())\n"
+            "begun = threading.Event()\n"
+            "threading.Thread(target=work, daemon=True).start()\n"
+            "begun.wait()\n"
+        )
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE / "python")}
+        for _ in range(5):
+            ended = subprocess.run(
+                [sys.executable, "-c", program, DEMO, SCENE], env=environment, timeout=60, stderr=subprocess.PIPE
+            )
+            self.assertEqual((ended.returncode, ended.stderr), (0, b""))
+
     def test_sampling_repeats_with_its_seed(self):
         drawn = [
             self.runner.run(self.image, "caption", sample=True, temperature=3.0, seed=seed, max_new_tokens=20).token_ids
@@ -180,11 +240,20 @@ class Asking(unittest.TestCase):
             (ValueError, {"compat": "torch"}),
             (ValueError, {"region": (1, 2)}),
             (ValueError, {"early_stopping": "maybe"}),
+            (ValueError, {"num_beams": -1}),
+            (ValueError, {"num_beams": 2**32 + 1}),
+            (ValueError, {"seed": 2**64}),
+            (TypeError, {"num_beams": 2.5}),
+            (TypeError, {"classes": "sign"}),
+            (TypeError, {"text": 5}),
+            (ValueError, {"classes": ["si\0gn"]}),
         ):
             with self.assertRaises(expected):
                 self.runner.run(self.image, "caption", **options)
         with self.assertRaisesRegex(ValueError, "no such task"):
             self.runner.run(self.image, "no such task")
+        with self.assertRaisesRegex(ValueError, "null byte"):
+            self.runner.encode(f"{SCENE}\0.txt")
         with self.assertRaises(FileNotFoundError):
             florence2.Model("/no/such/folder")
         with self.assertRaisesRegex(FileNotFoundError, "/no/such/adapter"):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import ctypes
 import os
+import signal
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence, Union
+import weakref
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar, Union
 
 import numpy
 
 from . import _native as native
-from ._options import NativeOptions, Options
+from ._options import Callbacks, NativeOptions, Options
 from ._result import Result, read_result
 from ._tasks import CustomTask, describe_task, native_task, task_number
 
@@ -21,13 +26,16 @@ if TYPE_CHECKING:
     Picture = Union[str, os.PathLike[str], "numpy.ndarray[Any, Any]", Image.Image]
 
 
+T = TypeVar("T")
+
+
 def version() -> str:
-    return native.lib.fl2_version().decode()
+    return str(native.lib.fl2_version().decode())
 
 
 def build_description() -> str:
     """Commit, compiler and instruction sets."""
-    return native.lib.fl2_build_description().decode()
+    return str(native.lib.fl2_build_description().decode())
 
 
 class Model:
@@ -45,18 +53,19 @@ class Model:
     ) -> None:
         """`adapters`: folders in PEFT's layout with their scale (1.0: as trained), merged in this order."""
         options = native.ModelOptions()
-        options.precision = precision.encode()
+        options.precision = native.text_bytes("precision", precision)
         options.threads = threads
-        options.isa = isa.encode()
+        options.isa = native.text_bytes("isa", isa)
         options.check_weights = int(check_weights)
         entries = (native.Adapter * len(adapters))()
         for entry, (folder, scale) in zip(entries, adapters):
             entry.size = ctypes.sizeof(native.Adapter)
-            entry.directory = os.fsencode(folder)
+            entry.directory = native.path_bytes(folder)
             entry.scale = scale
         options.adapters = entries
         options.adapter_count = len(adapters)
-        self._handle = native.Handle("fl2_model_free", "fl2_model_load", os.fsencode(directory), ctypes.byref(options))
+        path = native.path_bytes(directory)
+        self._handle = native.Handle("fl2_model_free", "fl2_model_load", path, ctypes.byref(options))
 
     @property
     def info(self) -> Dict[str, Any]:
@@ -83,18 +92,18 @@ class EncodedImage:
 
     @classmethod
     def load(cls, path: Union[str, os.PathLike[str]]) -> EncodedImage:
-        return cls(native.Handle("fl2_image_free", "fl2_image_load", os.fsencode(path)))
+        return cls(native.Handle("fl2_image_free", "fl2_image_load", native.path_bytes(path)))
 
     def save(self, path: Union[str, os.PathLike[str]]) -> None:
-        native.call("fl2_image_save", self._handle.pointer, os.fsencode(path))
+        native.call("fl2_image_save", self._handle.pointer, native.path_bytes(path))
 
     @property
     def width(self) -> int:
-        return native.lib.fl2_image_width(self._handle.pointer)
+        return int(native.lib.fl2_image_width(self._handle.pointer))
 
     @property
     def height(self) -> int:
-        return native.lib.fl2_image_height(self._handle.pointer)
+        return int(native.lib.fl2_image_height(self._handle.pointer))
 
     @property
     def features(self) -> "numpy.ndarray[Any, Any]":
@@ -125,17 +134,60 @@ def _rgb(picture: Any) -> "numpy.ndarray[Any, Any]":
     return numpy.ascontiguousarray(array)
 
 
+@contextlib.contextmanager
+def _interruptible(options: Sequence[NativeOptions]) -> Iterator[None]:
+    """In the main thread Ctrl-C cancels the call at its next step; what the program does about it comes after."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    caught: List[Tuple[int, Optional[FrameType]]] = []
+
+    def remember(number: int, frame: Optional[FrameType]) -> None:
+        caught.append((number, frame))
+        for each in options:
+            each.callbacks.interrupted = True
+
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if caught:
+            handler(*caught[0])
+
+
+_runners: weakref.WeakSet[Runner] = weakref.WeakSet()
+
+
+@atexit.register
+def _end() -> None:
+    """Waits for daemon threads to leave the library: the interpreter ends each where it next runs Python, and a
+    callback, below which lies C++, is no place to end at."""
+    Callbacks.ending = True
+    for runner in list(_runners):
+        with runner._lock:
+            pass
+
+
+def _stop_if_ending() -> None:
+    if Callbacks.ending and threading.current_thread() is not threading.main_thread():
+        threading.Event().wait()
+
+
 class Runner:
     """Encodes pictures and answers questions. Threads that share one wait for each other; give each its own instead."""
 
     def __init__(self, model: Model, threads: int = 0) -> None:
         self._handle = native.Handle("fl2_runner_free", "fl2_runner_create", model._handle.pointer, threads)
         self._lock = threading.Lock()
+        self._user: Optional[int] = None  # the thread that holds the lock
+        _runners.add(self)
 
     def encode(self, picture: Picture) -> EncodedImage:
         """A path, a uint8 array [height, width, 3] or [height, width], or a Pillow image."""
         if isinstance(picture, (str, os.PathLike)):
-            opened = native.Handle("fl2_picture_free", "fl2_picture_open", os.fsencode(picture), None)
+            opened = native.Handle("fl2_picture_free", "fl2_picture_open", native.path_bytes(picture), None)
             return self._encode("fl2_encode_picture", opened.pointer)
         rgb = _rgb(picture)
         pixels = native.Pixels()
@@ -145,7 +197,7 @@ class Runner:
         return self._encode("fl2_encode", ctypes.byref(pixels))
 
     def _encode(self, function: str, source: object) -> EncodedImage:
-        with self._lock:
+        with self._alone():
             return EncodedImage(native.Handle("fl2_image_free", function, self._handle.pointer, source))
 
     def run(
@@ -159,7 +211,7 @@ class Runner:
 
     def run_prompt(self, image: Union[EncodedImage, Picture], prompt: str, **options: Unpack[Options]) -> Result:
         """Sends `prompt` as it is; the option prompt_answer says how to read the answer."""
-        return self._run("fl2_run_prompt", image, prompt.encode(), prompt, options)
+        return self._run("fl2_run_prompt", image, native.text_bytes("prompt", prompt), prompt, options)
 
     def _run(self, function: str, image: Any, question: object, task: str, options: Options) -> Result:
         image = self._encoded(image)
@@ -218,12 +270,25 @@ class Runner:
     def _encoded(self, image: Any) -> EncodedImage:
         return image if isinstance(image, EncodedImage) else self.encode(image)
 
-    def _locked(self, ask: Callable[[], Any], options: Sequence[NativeOptions]) -> Any:
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self._user == threading.get_ident():
+            raise RuntimeError("a callback cannot use the runner that calls it")
+        with self._lock:
+            _stop_if_ending()
+            self._user = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._user = None
+
+    def _locked(self, ask: Callable[[], T], options: Sequence[NativeOptions]) -> T:
         """Runs `ask` alone; an exception of a callback comes out as itself."""
         try:
-            with self._lock:
+            with self._alone(), _interruptible(options):
                 answered = ask()
         except native.Cancelled:
+            _stop_if_ending()
             self._raise_callback_failure(options)
             raise
         self._raise_callback_failure(options)
@@ -232,5 +297,5 @@ class Runner:
     @staticmethod
     def _raise_callback_failure(options: Sequence[NativeOptions]) -> None:
         for each in options:
-            if each.failure.exception is not None:
-                raise each.failure.exception
+            if each.callbacks.exception is not None:
+                raise each.callbacks.exception

@@ -6,6 +6,7 @@ import ctypes
 import os
 import pathlib
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
+from typing import Union
 
 OnStep = ctypes.CFUNCTYPE(c_int, c_int, c_void_p)
 OnText = ctypes.CFUNCTYPE(c_int, c_char_p, c_void_p)
@@ -241,10 +242,12 @@ class Florence2Error(Exception):
         super().__init__(message)
         self.status = status
 
+    def __reduce__(self) -> tuple[type, tuple[int, str]]:  # BaseException's would call __init__ with the message alone
+        return type(self), (self.status, str(self))
+
 
 class Cancelled(Florence2Error):
     """A callback ended the work."""
-
 
 
 class ArgumentError(Florence2Error, ValueError):
@@ -269,6 +272,23 @@ def call(name: str, *arguments: object) -> None:
         raise error_of(status, lib.fl2_last_error())
 
 
+def text_bytes(name: str, value: object) -> bytes:
+    """UTF-8 for a `char*`; `name` is for messages."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    return _whole(name, value.encode())
+
+
+def path_bytes(path: Union[str, os.PathLike[str]]) -> bytes:
+    return _whole("path", os.fsencode(path))
+
+
+def _whole(name: str, text: bytes) -> bytes:
+    if b"\0" in text:  # where C would take it to end
+        raise ValueError(f"{name} has an embedded null byte")
+    return text
+
+
 class Handle:
     """Owns what a library function created; `free` names the function that frees it."""
 
@@ -280,4 +300,4 @@ class Handle:
     def __del__(self) -> None:
         if getattr(self, "pointer", None):
             self._free(self.pointer)
-            self.pointer = None
+            del self.pointer

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import math
-from typing import Callable, List, Optional, Sequence, TypedDict
+import operator
+import threading
+from typing import Any, Callable, List, Mapping, Optional, Sequence, TypedDict
 
 from . import _native as native
 
 ANSWER_KINDS = ("text", "boxes", "quads", "polygons", "boxes_or_polygons")
 _COMPATS = ("none", "hf", "ms")
 _EARLY_STOPPING = (True, False, "never")
+_MOST_INT, _MOST_SEED = 2**31 - 1, 2**64 - 1
 
 
 class Options(TypedDict, total=False):
@@ -39,18 +42,36 @@ class Options(TypedDict, total=False):
     on_text: Callable[[str], Optional[bool]]  # the next settled piece of text; False cancels
 
 
-class CallbackFailure:
-    """Keeps the exception of a callback, which cannot travel through C, until the call is back."""
+class Callbacks:
+    """Calls callbacks and keeps their exception, which cannot travel through C, until the call is back."""
+
+    ending = False  # the interpreter ends: no call may last
 
     def __init__(self) -> None:
         self.exception: Optional[BaseException] = None
+        self.interrupted = False
 
     def guard(self, callback: Callable[..., Optional[bool]], *arguments: object) -> int:
+        """0 cancels."""
+        if self.interrupted or Callbacks.ending:
+            return 0
         try:
-            return int(callback(*arguments) is not False)
+            go_on = callback(*arguments)
+            return int(go_on is None or bool(go_on))
         except BaseException as exception:  # noqa: BLE001 - raised again by the caller
             self.exception = exception
             return 0
+
+
+def _go_on(_: int) -> None:
+    """The callback of runs in the main thread that have none: Python hears of Ctrl-C while it calls it."""
+
+
+def _integer(name: str, value: object, most: int) -> int:
+    number = operator.index(value)  # type: ignore[arg-type]
+    if not 0 <= number <= most:  # ctypes would wrap it
+        raise ValueError(f"{name} must be 0…{most}, not {number}")
+    return number
 
 
 def number_of(name: str, value: object, allowed: Sequence[object]) -> int:
@@ -66,7 +87,7 @@ class NativeOptions:
         unknown = sorted(set(options) - set(Options.__annotations__))
         if unknown:
             raise TypeError(f"unknown option {unknown[0]!r}")
-        self.failure = CallbackFailure()
+        self.callbacks = Callbacks()
         self.compat = options.get("compat", "none")
         self.struct = native.RunOptions()
         native.lib.fl2_run_options_init(ctypes.byref(self.struct), ctypes.sizeof(self.struct))
@@ -76,37 +97,40 @@ class NativeOptions:
 
     def _set_input(self, options: Options) -> None:
         if "text" in options:
-            self.struct.text = options["text"].encode()
+            self.struct.text = native.text_bytes("text", options["text"])
         if "region" in options:
             if len(options["region"]) != 4:
                 raise ValueError(f"region has {len(options['region'])} numbers, expected 4")
             self.struct.region = (ctypes.c_float * 4)(*options["region"])
         if "classes" in options:
-            names: List[bytes] = [name.encode() for name in options["classes"]]
+            if isinstance(options["classes"], str):
+                raise TypeError("classes must be several str, not one")
+            names: List[bytes] = [native.text_bytes("class", name) for name in options["classes"]]
             self.struct.classes = (ctypes.c_char_p * len(names))(*names)
             self.struct.class_count = len(names)
         self.struct.compat = number_of("compat", self.compat, _COMPATS)
         self.struct.prompt_answer = number_of("prompt_answer", options.get("prompt_answer", "text"), ANSWER_KINDS)
 
     def _set_generation(self, options: Options) -> None:
+        given: Mapping[str, Any] = options
         for name in ("num_beams", "max_new_tokens", "min_new_tokens", "no_repeat_ngram", "top_k", "seed"):
-            if name in options:
-                setattr(self.struct, name, int(options[name]))
+            if name in given:
+                setattr(self.struct, name, _integer(name, given[name], _MOST_SEED if name == "seed" else _MOST_INT))
         for name in ("length_penalty", "repetition_penalty", "temperature", "top_p", "deadline_ms"):
-            if name in options:
-                value = float(options[name])
+            if name in given:
+                value = float(given[name])
                 if math.isnan(value):
                     raise ValueError(f"{name} is not a number")
                 setattr(self.struct, name, value)
         for name in ("well_formed", "sample"):
-            setattr(self.struct, name, int(bool(options.get(name, False))))
+            setattr(self.struct, name, int(bool(given.get(name, False))))
         if "early_stopping" in options:
             self.struct.early_stopping = number_of("early_stopping", options["early_stopping"], _EARLY_STOPPING)
 
     def _set_callbacks(self, options: Options) -> None:
-        guard = self.failure.guard
-        if "on_step" in options:
-            on_step = options["on_step"]
+        guard = self.callbacks.guard
+        if "on_step" in options or threading.current_thread() is threading.main_thread():
+            on_step = options.get("on_step", _go_on)
             self.struct.on_step = native.OnStep(lambda tokens, _: guard(on_step, tokens))
         if "on_text" in options:
             on_text = options["on_text"]
@@ -114,5 +138,3 @@ class NativeOptions:
 
     def reference(self) -> object:
         return ctypes.byref(self.struct)
-
-

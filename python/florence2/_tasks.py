@@ -39,10 +39,10 @@ def _task_of(info: native.TaskInfo) -> CustomTask:
 
 def native_task(task: CustomTask) -> native.TaskInfo:
     info = native.TaskInfo()
-    info.name = task.name.encode()
-    info.token = task.token.encode()
-    info.prompt = task.prompt.encode()
-    info.description = task.description.encode()
+    info.name = native.text_bytes("name", task.name)
+    info.token = native.text_bytes("token", task.token)
+    info.prompt = native.text_bytes("prompt", task.prompt)
+    info.description = native.text_bytes("description", task.description)
     info.answer = number_of("answer", task.answer, ANSWER_KINDS)
     info.input = number_of("input", task.input, _INPUTS)
     return info
@@ -56,7 +56,7 @@ def describe_task(number: int) -> CustomTask:
 
 def task_number(name: str) -> int:
     number = ctypes.c_int()
-    native.call("fl2_task_parse", name.encode(), ctypes.byref(number))
+    native.call("fl2_task_parse", native.text_bytes("task", name), ctypes.byref(number))
     return number.value
 
 
@@ -67,7 +67,7 @@ def tasks() -> List[CustomTask]:
 
 def load_tasks(path: Union[str, os.PathLike[str]]) -> List[CustomTask]:
     """The tasks of a JSON file (load_tasks in model/florence2.hpp has its form)."""
-    handle = native.Handle("fl2_tasks_free", "fl2_tasks_load", os.fsencode(path))
+    handle = native.Handle("fl2_tasks_free", "fl2_tasks_load", native.path_bytes(path))
     loaded = []
     for index in range(native.lib.fl2_tasks_count(handle.pointer)):
         info = native.TaskInfo()
