@@ -31,7 +31,7 @@ foreach(kind IN ITEMS static shared)
   add_library(florence2_${kind} ${type} ${florence2_objects})
   add_library(florence2::${kind} ALIAS florence2_${kind})
   target_link_libraries(florence2_${kind} PRIVATE
-    JPEG::JPEG GIF::GIF PkgConfig::SPNG PkgConfig::WEBP PkgConfig::UTF8PROC Threads::Threads)
+    JPEG::JPEG GIF::GIF PkgConfig::FLORENCE2_SPNG PkgConfig::FLORENCE2_WEBP PkgConfig::FLORENCE2_UTF8PROC Threads::Threads m)
   target_include_directories(florence2_${kind} INTERFACE
     $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_compile_features(florence2_${kind} INTERFACE cxx_std_20)
