@@ -16,17 +16,20 @@
  *   }
  *
  * Rules for all of it:
- * - A function that can fail returns an fl2_status and writes through its last parameter only when that is FL2_OK; what
- *   went wrong, in one line, is fl2_last_error(). Nothing prints, exits, aborts or throws.
- * - What a function creates, its fl2_x_free frees; NULL may be freed. Strings and arrays that a handle gives belong to
- * the handle and live as long. Handles do not depend on one another's lives: a model may be freed while its runners
- * live.
- * - Text is UTF-8 and ends with NUL. NULL stands for no text, no options and, where a comment says so, other defaults.
- * - A struct begins with its size, set by the caller (fl2_x_options_init does it), so that a program built against an
- *   older header works with a newer library. A size that is larger than the library knows is an error in options.
+ * - A function that can fail returns an fl2_status and writes through its last parameter only when that is FL2_OK;
+ *   what went wrong, in one line, is fl2_last_error(). Nothing prints, exits, aborts or throws.
+ * - What a function creates, its fl2_x_free frees; NULL may be freed, but has nothing to tell: the functions that
+ *   return a value need a handle. Strings and arrays that a handle gives belong to the handle and live as long.
+ *   Handles do not depend on one another's lives: a model may be freed while its runners live.
+ * - Text is UTF-8 and ends with NUL. NULL stands for no text, no options and, where a comment says so, other
+ *   defaults.
+ * - A struct begins with its size, set by the caller, so that a program built against an older header works with a
+ *   newer library. A size that is larger than the library knows is an error in options. Options come from
+ *   fl2_x_options_init, which sets the size, too: 0 is not every member's default.
  * - Where an enum goes in, its parameter is an int, so that a wrong number is an error like any other.
- * - A model may be used by many threads at once, and so may everything that is const here. A runner serves one at a
- * time.
+ * - A model may be used by many threads at once, and so may everything that is const here. A runner serves one call
+ *   at a time and refuses another, from a second thread or from a callback. A callback must return: it must not
+ *   throw, nor end its thread.
  *
  * Meanings, ranges and defaults are those of florence2.hpp, which says more. */
 #ifndef FLORENCE2_MODEL_FLORENCE2_H_

@@ -320,7 +320,8 @@ struct RunnerOptions {
 
 struct RunnerImpl;
 
-/// Owns the workspace and the KV cache; one thread at a time may use it.
+/// Owns the workspace and the KV cache; one call at a time may use it: another, from another thread or from a callback
+/// of the first, is refused (error argument).
 class FLORENCE2_API Runner {
  public:
   static Result<Runner> create(const Model& model, const RunnerOptions& options = {});

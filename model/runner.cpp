@@ -1,5 +1,6 @@
 // Runner: pictures through the vision tower, questions through the text model.
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <utility>
 
@@ -47,6 +48,16 @@ struct RunnerImpl {
 
   int side() const { return model.impl().config.image.side; }
 
+  /// What `call` returns, or an error while another call is at work: of another thread, or one whose callback this is.
+  template <typename Call>
+  auto alone(const Call& call) -> decltype(call()) {
+    if (busy.test_and_set(std::memory_order_acquire)) {
+      return argument_error("the runner is in use: give each thread its own, and callbacks another");
+    }
+    const Release release{busy};
+    return call();
+  }
+
   /// One result a question, which keeps its error if it has one.
   std::vector<Result<TaskResult>> ask(const Questions& questions);
   Result<TaskResult> ask(Result<Inquiry> inquiry);
@@ -55,6 +66,13 @@ struct RunnerImpl {
   Engine engine;
   BatchDecoder decoder;
   Buffer<float> pixels;  // [side * side, 3]
+
+ private:
+  struct Release {
+    std::atomic_flag& flag;
+    ~Release() { flag.clear(std::memory_order_release); }
+  };
+  std::atomic_flag busy;
 };
 
 std::vector<Result<TaskResult>> RunnerImpl::ask(const Questions& questions) {
@@ -83,7 +101,7 @@ std::vector<Result<TaskResult>> RunnerImpl::ask(const Questions& questions) {
 Result<TaskResult> RunnerImpl::ask(Result<Inquiry> inquiry) {
   Questions questions;
   questions.push_back(prepared(model.impl(), std::move(inquiry)));
-  return std::move(ask(questions).front());
+  return alone([&] { return std::move(ask(questions).front()); });
 }
 
 Runner::Runner(std::unique_ptr<RunnerImpl> impl) : impl_(std::move(impl)) {}
@@ -100,7 +118,7 @@ Result<Runner> Runner::create(const Model& model, const RunnerOptions& options) 
 }
 
 Result<EncodedImage> Runner::encode(const ImageView& image) {
-  return guarded([&]() -> Result<EncodedImage> {
+  const auto look = [&]() -> Result<EncodedImage> {
     FL_TRY(check_picture(image));
     const Config& config = impl_->model.impl().config;
     const std::int64_t side = impl_->side();
@@ -115,7 +133,8 @@ Result<EncodedImage> Runner::encode(const ImageView& image) {
     encoded.tokens_ = static_cast<int>(tokens.rows);
     encoded.timings_.vision = watch.lap();
     return encoded;
-  });
+  };
+  return guarded([&] { return impl_->alone(look); });
 }
 
 Result<std::vector<EncodedImage>> Runner::encode_batch(std::span<const ImageView> images) {
@@ -152,7 +171,7 @@ Result<std::vector<Result<TaskResult>>> Runner::run_batch(std::span<const Reques
   return guarded([&]() -> Result<std::vector<Result<TaskResult>>> {
     Questions questions;
     for (const Request& request : requests) questions.push_back(prepared(impl_->model.impl(), inquire(request)));
-    return impl_->ask(questions);
+    return impl_->alone([&]() -> Result<std::vector<Result<TaskResult>>> { return impl_->ask(questions); });
   });
 }
 

@@ -55,5 +55,36 @@ TEST_CASE("eight threads ask one model mixed tasks") {
   CHECK(equal == 8);
 }
 
+TEST_CASE("a runner at work refuses another call, and goes on") {
+  const std::string folder = test::source_dir() + "/weights/demo";
+  const auto model = Model::load(folder, {.precision = "fp32"});
+  REQUIRE(model);
+  const auto picture = Picture::open(folder + "/images/scene-1.png");
+  REQUIRE(picture);
+  auto runner = Runner::create(*model, {.threads = 1});
+  REQUIRE(runner);
+  const auto image = runner->encode(picture->view());
+  REQUIRE(image);
+  const auto expected = runner->run(*image, Task::caption);
+  REQUIRE(expected);
+
+  std::vector<Error> refused;
+  RunOptions options;
+  options.on_step = [&](int) {
+    refused.push_back(runner->run(*image, Task::caption).error());
+    std::thread([&] { refused.push_back(runner->encode(picture->view()).error()); }).join();
+    return true;
+  };
+  const auto result = runner->run(*image, Task::caption, options);
+  REQUIRE(result);
+  CHECK(result->token_ids == expected->token_ids);
+  REQUIRE(refused.size() >= 2);
+  for (const Error& error : refused) {
+    CHECK(error.code == ErrorCode::argument);
+    CHECK(error.message == "the runner is in use: give each thread its own, and callbacks another");
+  }
+  CHECK(runner->run(*image, Task::caption));
+}
+
 }  // namespace
 }  // namespace florence2

@@ -1,5 +1,5 @@
-// The emulated table under the name of the real one, which a program that links this file leaves out of the library: it runs
-// the instructions of AMX on any CPU with AVX2.
+// The emulated table under the name of the real one, which a program that links this file leaves out of the library: it
+// runs the instructions of AMX on any CPU with AVX2.
 #include "kernels/isa.hpp"
 #include "tests/emulated/amx.cpp"
 #undef amx
