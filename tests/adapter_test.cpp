@@ -281,6 +281,58 @@ TEST_CASE("adapters that do not fit are refused") {
   CHECK_THAT(logits.error().message, Contains(bad.message));
 }
 
+const char* const kPlainLora = R"({"peft_type":"LORA","lora_alpha":1})";
+
+struct TensorShape {
+  std::string name;
+  std::vector<std::int64_t> shape;
+};
+
+void write_adapter(const TempFolder& folder, const std::vector<TensorShape>& tensors) {
+  CheckpointFile file;
+  for (const TensorShape& tensor : tensors) file.add("base_model.model." + tensor.name, tensor.shape, DType::f32);
+  folder.write("adapter_model.safetensors", file.bytes());
+  folder.write("adapter_config.json", kPlainLora);
+}
+
+struct BadChange {
+  std::vector<TensorShape> tensors;
+  std::string asked;
+  std::vector<std::int64_t> shape;
+  std::string message;
+};
+
+TEST_CASE("changes of another shape than the tensor's are refused") {
+  const auto bad = GENERATE(values<BadChange>({
+      {{{"m.lora_A.weight", {1}}, {"m.lora_B.weight", {8}}},
+       "m.weight",
+       {8},
+       "m.lora_A.weight\" is [1], which does not fit a weight of [8]"},
+      {{{"m.lora_A.weight", {2, 4}}, {"m.lora_B.weight", {16}}},
+       "m.weight",
+       {8, 4},
+       "m.lora_B.weight\" is [16], which does not fit lora_A [2, 4]"},
+      {{{"m.lora_B.weight", {}}, {"m.lora_B.bias", {8}}},
+       "m.bias",
+       {8},
+       "m.lora_B.weight\" is [], which does not fit a bias of [8]"},
+      {{{"m.lora_B.weight", {4, 2}}, {"m.lora_B.bias", {8}}},
+       "m.bias",
+       {8},
+       "m.lora_B.weight\" is [4, 2], which does not fit a bias of [8]"},
+      {{{"m.lora_B.weight", {8, 2}}, {"m.lora_B.bias", {4}}}, "m.bias", {8}, "m.lora_B.bias\" is [4], expected [8]"},
+  }));
+  const TempFolder folder;
+  write_adapter(folder, bad.tensors);
+  auto adapter = Adapter::open(folder.path(), 1);
+  REQUIRE(adapter);
+  const auto change = adapter->change(bad.asked, bad.shape);
+  INFO(bad.message);
+  REQUIRE_FALSE(change);
+  CHECK(change.error().code == ErrorCode::model);
+  CHECK_THAT(change.error().message, Contains(bad.message));
+}
+
 TEST_CASE("an adapter folder without its files is named") {
   const TempFolder folder;
   const auto none = Adapter::open(folder.path(), 1);

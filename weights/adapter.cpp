@@ -163,12 +163,13 @@ Result<LowRank> Adapter::layer_change(const std::string& module, const Module& p
   change.cols = product(shape.subspan(1));
   change.rank = a.empty() ? 0 : a[0];
   // A convolution's A is one too, its B has a kernel of one pixel.
-  const bool a_fits = a.size() == shape.size() && std::equal(a.begin() + 1, a.end(), shape.begin() + 1);
-  const bool b_fits =
-      b.size() == shape.size() && b[0] == change.rows && b[1] == change.rank && product(b) == change.rows * change.rank;
+  const bool a_fits =
+      shape.size() >= 2 && a.size() == shape.size() && std::equal(a.begin() + 1, a.end(), shape.begin() + 1);
   if (change.rank < 1 || !a_fits) {
     return wrong(*parts.a, " is " + shape_text(a) + ", which does not fit a weight of " + shape_text(shape));
   }
+  const bool b_fits =
+      b.size() == shape.size() && b[0] == change.rows && b[1] == change.rank && product(b) == change.rows * change.rank;
   if (!b_fits) return wrong(*parts.b, " is " + shape_text(b) + ", which does not fit lora_A " + shape_text(a));
   FL_ASSIGN(change.left, floats(*parts.b));
   FL_ASSIGN(change.right, floats(*parts.a));
@@ -198,7 +199,11 @@ Result<LowRank> Adapter::bias_change(const std::string& module, const Module& pa
   if (parts.b == nullptr || !std::ranges::equal(parts.bias->shape, shape)) {
     return wrong(*parts.bias, " is " + shape_text(parts.bias->shape) + ", expected " + shape_text(shape));
   }
-  LowRank change{shape[0], 1, 1, {}, Buffer<float>(1), scale_ * config_.scale(module, parts.b->shape[1])};
+  const std::vector<std::int64_t>& b = parts.b->shape;
+  if (b.size() < 2 || b[0] != shape[0] || b[1] < 1) {
+    return wrong(*parts.b, " is " + shape_text(b) + ", which does not fit a bias of " + shape_text(shape));
+  }
+  LowRank change{shape[0], 1, 1, {}, Buffer<float>(1), scale_ * config_.scale(module, b[1])};
   change.right[0] = 1;
   FL_ASSIGN(change.left, floats(*parts.bias));
   return change;
