@@ -333,6 +333,34 @@ TEST_CASE("changes of another shape than the tensor's are refused") {
   CHECK_THAT(change.error().message, Contains(bad.message));
 }
 
+const std::string kFc1 = "model.language_model.encoder.layers.0.fc1";
+
+/// A reader of the golden checkpoint with these adapters.
+WeightReader reader_with(const std::vector<std::string>& adapters, const WeightReader::Options& options) {
+  auto reader = WeightReader::open(golden() + "base", options);
+  REQUIRE(reader);
+  for (const std::string& directory : adapters) {
+    auto adapter = Adapter::open(directory, 1);
+    REQUIRE(adapter);
+    reader->add(std::move(*adapter));
+  }
+  return std::move(*reader);
+}
+
+TEST_CASE("a whole tensor takes the place of what earlier adapters made") {
+  const TempFolder whole;
+  const std::string name = kFc1 + ".weight";
+  write_adapter(whole, {{name, {12, 8}}});
+  WeightReader reader = reader_with({golden() + "lora", whole.path()}, {});
+  const auto weight = reader.tensor(name, {12, 8});
+  REQUIRE(weight);
+  int wrong = 0;
+  for (std::int64_t i = 0; i < weight->size(); ++i) {
+    wrong += (*weight)[i] == test_value("base_model.model." + name, i) ? 0 : 1;
+  }
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("an adapter folder without its files is named") {
   const TempFolder folder;
   const auto none = Adapter::open(folder.path(), 1);

@@ -11,6 +11,7 @@ namespace florence2 {
 namespace {
 
 constexpr std::string_view kPrefix = "base_model.model.";
+constexpr std::string_view kBaseLayer = ".base_layer.";  // stands in front of what a changed module had before
 constexpr std::string_view kWeight = ".weight", kBias = ".bias";
 
 /// `name` in both layouts, Hugging Face's first.
@@ -63,8 +64,8 @@ Status Adapter::sort_in(const TensorInfo& info) {
     return {};
   }
   if (name.find(".lora_") != name.npos) return wrong(info, " is no part of LoRA or DoRA that is supported");
-  std::string whole(name);  // "base_layer" stands in front of what a changed module had before
-  if (const std::size_t at = whole.rfind(".base_layer."); at != whole.npos) whole.erase(at, 11);
+  std::string whole(name);
+  if (const std::size_t at = whole.rfind(kBaseLayer); at != whole.npos) whole.erase(at, kBaseLayer.size() - 1);
   replacements_[whole] = &info;
   return {};
 }
@@ -121,15 +122,15 @@ Result<Buffer<float>> Adapter::floats(const TensorInfo& info) {
   return values;
 }
 
-Result<std::optional<Buffer<float>>> Adapter::replacement(std::string_view hf_name,
-                                                          std::span<const std::int64_t> shape) {
+Result<std::optional<Adapter::Replacement>> Adapter::replacement(std::string_view hf_name,
+                                                                 std::span<const std::int64_t> shape) {
   const Part part = find_replacement(hf_name);
-  if (part == nullptr) return std::optional<Buffer<float>>();
+  if (part == nullptr) return std::optional<Replacement>();
   if (!std::ranges::equal(part->shape, shape)) {
     return wrong(*part, " is " + shape_text(part->shape) + ", the model has " + shape_text(shape));
   }
   FL_ASSIGN(Buffer<float> values, floats(*part));
-  return std::optional(std::move(values));
+  return std::optional(Replacement{std::move(values), part->name.find(kBaseLayer) != std::string::npos});
 }
 
 Result<std::optional<LowRank>> Adapter::change(std::string_view hf_name, std::span<const std::int64_t> shape) {

@@ -28,8 +28,13 @@ class Adapter {
   bool touches(std::string_view hf_name) const;
   /// Names of the modules it changes or replaces, as in the adapter without PEFT's prefix; sorted.
   std::vector<std::string> modules() const;
-  /// A whole tensor that takes the base's place (modules_to_save), widened; empty when there is none.
-  Result<std::optional<Buffer<float>>> replacement(std::string_view hf_name, std::span<const std::int64_t> shape);
+  /// A whole tensor, widened, that takes the place of the base's, or (modules_to_save) of all that adapters made of it.
+  struct Replacement {
+    Buffer<float> values;
+    bool is_base = false;
+  };
+  /// Empty when there is none.
+  Result<std::optional<Replacement>> replacement(std::string_view hf_name, std::span<const std::int64_t> shape);
   /// The change of a weight whose first axis are the outputs, or of a bias; empty when there is none.
   Result<std::optional<LowRank>> change(std::string_view hf_name, std::span<const std::int64_t> shape);
 

@@ -417,7 +417,10 @@ Result<WeightReader::Stored> WeightReader::adapt(std::string_view hf_name, const
   std::vector<LowRank> changes;
   for (Adapter& adapter : adapters_) {
     FL_ASSIGN(auto whole, adapter.replacement(hf_name, stored.info->shape));
-    if (whole) values = std::move(*whole);
+    if (whole) {
+      values = std::move(whole->values);
+      if (!whole->is_base) changes.clear();
+    }
     FL_ASSIGN(auto change, adapter.change(hf_name, shape));
     if (change) changes.push_back(is_transposed ? transposed(*change) : std::move(*change));
   }
