@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -359,6 +360,38 @@ TEST_CASE("a whole tensor takes the place of what earlier adapters made") {
     wrong += (*weight)[i] == test_value("base_model.model." + name, i) ? 0 : 1;
   }
   CHECK(wrong == 0);
+}
+
+TEST_CASE("values that adapters make are checked as the file's are") {
+  const TempFolder folder;
+  const auto add_values = [](CheckpointFile& file, const std::string& name, std::vector<std::int64_t> shape,
+                             float second) {
+    std::vector<float> values(static_cast<std::size_t>(shape[0] * shape[1]), 1.0f);
+    values[1] = second;
+    std::string bytes;
+    for (const float value : values) bytes += stored_bytes(DType::f32, value);
+    file.add_bytes("base_model.model." + kFc1 + name, shape, "F32", bytes);
+  };
+  const float bad = GENERATE(std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity());
+  CheckpointFile file;
+  add_values(file, ".lora_A.weight", {1, 8}, bad);
+  add_values(file, ".lora_B.weight", {12, 1}, 1);
+  folder.write("adapter_model.safetensors", file.bytes());
+  folder.write("adapter_config.json", kPlainLora);
+  CHECK(reader_with({folder.path()}, {}).tensor(kFc1 + ".weight", {12, 8}));
+  const auto checked = reader_with({folder.path()}, {.check_values = true}).tensor(kFc1 + ".weight", {12, 8});
+  REQUIRE_FALSE(checked);
+  CHECK(checked.error().code == ErrorCode::model);
+  CHECK_THAT(checked.error().message, Contains(std::isnan(bad) ? "changed by adapters: NaN at element 1"
+                                                               : "changed by adapters: infinity at element 1"));
+}
+
+TEST_CASE("an adapter's scale is a finite number") {
+  const float scale = GENERATE(std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity());
+  const auto adapter = Adapter::open(golden() + "lora", scale);
+  REQUIRE_FALSE(adapter);
+  CHECK(adapter.error().code == ErrorCode::argument);
+  CHECK(adapter.error().where == golden() + "lora");
 }
 
 TEST_CASE("an adapter folder without its files is named") {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include "weights/stored_values.hpp"
@@ -31,6 +32,7 @@ std::int64_t product(std::span<const std::int64_t> shape) {
 }  // namespace
 
 Result<Adapter> Adapter::open(const std::string& directory, float scale) {
+  if (!std::isfinite(scale)) return Error{ErrorCode::argument, "an adapter's scale must be finite", directory};
   FL_ASSIGN(AdapterConfig config, read_adapter_config(directory + "/adapter_config.json"));
   FL_ASSIGN(TensorSource source, TensorSource::open(directory, "adapter_model", "adapter_model"));
   Adapter adapter(std::move(source), std::move(config), scale);

@@ -20,7 +20,7 @@ namespace florence2 {
 class Adapter {
  public:
   /// Opens adapter_config.json and adapter_model.safetensors or .bin; `scale` multiplies the adapter's own strength.
-  /// Errors: as of files; model for what is no LoRA, rsLoRA or DoRA.
+  /// Errors: as of files; model for what is no LoRA, rsLoRA or DoRA; argument for a scale that is not finite.
   static Result<Adapter> open(const std::string& directory, float scale);
 
   // Tensors are asked for by Hugging Face's names; the adapter may have been trained on either layout.

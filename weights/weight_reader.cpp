@@ -430,20 +430,22 @@ Result<WeightReader::Stored> WeightReader::adapt(std::string_view hf_name, const
 
 Status WeightReader::read(const Stored& tensor, std::int64_t first, std::int64_t count, DType dtype,
                           std::byte* dst) const {
-  if (tensor.merged != nullptr) {
-    std::memcpy(dst, tensor.merged->data() + first, static_cast<std::size_t>(count) * sizeof(float));
-    return {};
-  }
   const auto stored_size = static_cast<std::int64_t>(size_of(tensor.dtype));
   const bool widen = dtype != tensor.dtype;
   if (widen && tensor.dtype == DType::s8) return damaged(*tensor.info, " has dtype I8, expected F32, F16 or BF16");
   // A value to be widened is read into the second half of the memory that it will fill.
   std::byte* stored = widen ? dst + count * stored_size : dst;
-  FL_TRY(source_.read(*tensor.info, first * stored_size, {stored, static_cast<std::size_t>(count * stored_size)}));
+  const auto bytes = static_cast<std::size_t>(count * stored_size);
+  if (tensor.merged != nullptr) {  // f32, so that dst is
+    std::memcpy(stored, tensor.merged->data() + first, bytes);
+  } else {
+    FL_TRY(source_.read(*tensor.info, first * stored_size, {stored, bytes}));
+  }
   if (options_.check_values) {
     if (const auto bad = find_not_finite(tensor.dtype, stored, count)) {
-      return damaged(*tensor.info, std::string(": ") + (bad->nan ? "NaN" : "infinity") + " at element " +
-                                       std::to_string(first + bad->index));
+      const std::string of = tensor.merged != nullptr ? " changed by adapters: " : ": ";
+      return damaged(*tensor.info,
+                     of + (bad->nan ? "NaN" : "infinity") + " at element " + std::to_string(first + bad->index));
     }
   }
   if (widen) widen_in_place(reinterpret_cast<float*>(dst), tensor.dtype, count);
