@@ -82,11 +82,11 @@ class PackedMatrix {
   /// Packs columns [first_n, first_n + count) of B from `src`, which holds them as rows: src[count][k] of this
   /// matrix's dtype (the layout of a linear layer's weight, [out, in]). first_n must be a multiple of
   /// pack_unit(); a count that is not must end at n(). Disjoint ranges may be packed by different threads.
-  /// Not for 8-bit matrices.
+  /// Not for 8-bit matrices. Throws std::bad_alloc.
   void pack_rows(std::int64_t first_n, std::int64_t count, const void* src);
 
   /// The same from f32, converted to this matrix's dtype: bf16 to the nearest, 8-bit with the smallest scale that the
-  /// limits allow. Not for f16.
+  /// limits allow. Not for f16. Throws std::bad_alloc.
   void pack_floats(std::int64_t first_n, std::int64_t count, const float* src);
 
   /// All strips of an 8-bit matrix that owns them, [stored_strips][stored_depth / 4][16][4], for those who have them

@@ -1,6 +1,7 @@
-// After its first step a search takes no memory: operator new is counted.
+// operator new counted and made to fail: after its first step a search takes no memory, and threads survive its end.
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 #include <vector>
@@ -8,15 +9,21 @@
 #include "kernels/isa.hpp"
 #include "model/engine.hpp"
 #include "model/generate.hpp"
+#include "tests/checkpoint_file.hpp"
 #include "tests/support.hpp"
+#include "tests/temp_folder.hpp"
 #include "tests/tiny_model.hpp"
+#include "weights/weight_reader.hpp"
 
 namespace {
 std::atomic<long> allocations{0};
-}
+constexpr std::size_t kNever = SIZE_MAX;
+std::atomic<std::size_t> failing_size{kNever};  // this many bytes or more are refused
+}  // namespace
 
 void* operator new(std::size_t size) {
   ++allocations;
+  if (size >= failing_size) throw std::bad_alloc();
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
@@ -24,13 +31,41 @@ void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   ++allocations;
   return std::malloc(size == 0 ? 1 : size);
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+// Not inline: g++ would see free() take what operator new gave.
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace florence2 {
 namespace {
 
 using namespace test;
+
+/// While it lives, operator new refuses `size` bytes or more.
+struct Shortage {
+  explicit Shortage(std::size_t size) { failing_size = size; }
+  ~Shortage() { failing_size = kNever; }
+};
+
+TEST_CASE("weights that threads find no memory for are an error") {
+  const std::int64_t out = 512, in = 512;
+  CheckpointFile file;
+  file.add("w.weight", {out, in}, DType::f32);
+  const TempFolder folder;
+  folder.write("model.safetensors", file.bytes());
+  const int threads = GENERATE(1, 4);
+  auto reader = WeightReader::open(
+      folder.path(), {.threads = threads, .choose_type = [](auto, DType) { return WeightType(DType::s8); }});
+  REQUIRE(reader);
+  const KernelTable& table = *available_tables().back();
+  Result<Linear> linear = Error{};
+  {
+    const Shortage shortage(8000);  // less than a piece of rows takes
+    linear = reader->linear(table, "w", out, in, false);
+  }
+  REQUIRE_FALSE(linear);
+  CHECK(linear.error().code == ErrorCode::memory);
+  CHECK(reader->linear(table, "w", out, in, false));
+}
 
 TEST_CASE("decode steps after the first allocate nothing") {
   const int beams = GENERATE(1, 3);

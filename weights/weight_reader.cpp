@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <filesystem>
+#include <new>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -37,7 +38,8 @@ std::string listing(const std::string& directory) {
   return names.size() > kMost ? text + ", …" : text;
 }
 
-/// Calls body(first, count, thread) for pieces of [0, total). Returns the error of the lowest piece that failed.
+/// Calls body(first, count, thread), which may throw std::bad_alloc, for pieces of [0, total). Returns the error of the
+/// lowest piece that failed.
 template <typename Body>
 Status parallel_pieces(ThreadPool& pool, std::int64_t total, std::int64_t piece, const Body& body) {
   struct Failure {
@@ -48,8 +50,12 @@ Status parallel_pieces(ThreadPool& pool, std::int64_t total, std::int64_t piece,
   pool.parallel_for((total + piece - 1) / piece, [&](std::int64_t index, int thread) {
     Failure& mine = failures[static_cast<std::size_t>(thread)];
     const std::int64_t first = index * piece;
-    // A thread's pieces ascend: what it skips after a failure lies behind it.
-    if (mine.status) mine = {index, body(first, std::min(piece, total - first), thread)};
+    if (!mine.status) return;  // a thread's pieces ascend: what it skips after a failure lies behind it
+    try {
+      mine = {index, body(first, std::min(piece, total - first), thread)};
+    } catch (const std::bad_alloc&) {  // a loop's body must not throw
+      mine = {index, Error{ErrorCode::memory, "out of memory", {}}};
+    }
   });
   Failure* lowest = nullptr;
   for (Failure& failure : failures) {
