@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <system_error>
+#include <exception>
 
 namespace florence2 {
 namespace {
@@ -50,7 +50,7 @@ ThreadPool::ThreadPool(int threads) : threads_(threads) {
   workers_.reserve(static_cast<std::size_t>(threads - 1));
   try {
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
-  } catch (const std::system_error&) {  // no more threads to be had: those that started will do
+  } catch (const std::exception&) {  // no more threads, or no memory for one: those that started will do
   }
 }
 

@@ -1,12 +1,15 @@
 // operator new counted and made to fail: after its first step a search takes no memory, and threads survive its end.
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cstdint>
 #include <cstdlib>
 #include <new>
+#include <optional>
 #include <vector>
 
 #include "kernels/isa.hpp"
+#include "kernels/thread_pool.hpp"
 #include "model/engine.hpp"
 #include "model/generate.hpp"
 #include "tests/checkpoint_file.hpp"
@@ -19,11 +22,12 @@ namespace {
 std::atomic<long> allocations{0};
 constexpr std::size_t kNever = SIZE_MAX;
 std::atomic<std::size_t> failing_size{kNever};  // this many bytes or more are refused
+std::atomic<long> spared{0};                    // after so many that are not
 }  // namespace
 
 void* operator new(std::size_t size) {
   ++allocations;
-  if (size >= failing_size) throw std::bad_alloc();
+  if (size >= failing_size && --spared < 0) throw std::bad_alloc();
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
@@ -40,9 +44,12 @@ namespace {
 
 using namespace test;
 
-/// While it lives, operator new refuses `size` bytes or more.
+/// While it lives, operator new refuses `size` bytes or more; the first `count` times it does not.
 struct Shortage {
-  explicit Shortage(std::size_t size) { failing_size = size; }
+  explicit Shortage(std::size_t size, long count = 0) {
+    spared = count;
+    failing_size = size;
+  }
   ~Shortage() { failing_size = kNever; }
 };
 
@@ -65,6 +72,19 @@ TEST_CASE("weights that threads find no memory for are an error") {
   REQUIRE_FALSE(linear);
   CHECK(linear.error().code == ErrorCode::memory);
   CHECK(reader->linear(table, "w", out, in, false));
+}
+
+TEST_CASE("a pool that finds no memory for another thread goes on with those it has") {
+  for (const long count : {1, 2, 3}) {  // the list of threads and so many minus one
+    std::optional<ThreadPool> pool;
+    {
+      const Shortage shortage(1, count);
+      pool.emplace(4);
+    }
+    std::vector<std::atomic<int>> visits(1000);
+    pool->parallel_for(1000, [&](std::int64_t index, int) { ++visits[static_cast<std::size_t>(index)]; });
+    CHECK(std::all_of(visits.begin(), visits.end(), [](const auto& visit) { return visit == 1; }));
+  }
 }
 
 TEST_CASE("decode steps after the first allocate nothing") {
