@@ -1,20 +1,38 @@
 #include "core/atomic_file.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
 namespace florence2 {
+namespace {
+
+/// `path` with a suffix, which takes the place of the name's end where there is no room for both. A name that is too
+/// long by itself stays so, to be refused.
+std::string with_suffix(const std::string& path, const std::string& suffix) {
+  constexpr std::size_t kMostBytes = 255;
+  const std::size_t name = path.size() - (path.rfind('/') + 1);
+  const bool crowded = name <= kMostBytes && name + suffix.size() > kMostBytes;
+  const std::size_t excess = crowded ? name + suffix.size() - kMostBytes : 0;
+  return path.substr(0, path.size() - excess) + suffix;
+}
+
+}  // namespace
 
 Result<AtomicFile> AtomicFile::create(const std::string& path) {
   AtomicFile file(path);
-  file.descriptor_ = ::mkostemp(file.temporary_.data(), O_CLOEXEC);
+  do {
+    std::uint32_t number = 0;
+    if (::getentropy(&number, sizeof number) != 0) break;
+    file.temporary_ = with_suffix(path, "." + std::to_string(number));
+    // Not mkostemp, which gives only the owner any permission: the umask would have to be asked for, which changes it.
+    file.descriptor_ = ::open(file.temporary_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+  } while (file.descriptor_ < 0 && errno == EEXIST);
   if (file.descriptor_ < 0) return file.failure(ErrorCode::cannot_create, "cannot create the file: ");
   return file;
 }
@@ -42,9 +60,6 @@ Status AtomicFile::write(std::span<const std::byte> bytes) {
 }
 
 Status AtomicFile::publish() {
-  const mode_t mask = ::umask(0);  // mkostemp gives only the owner any permission
-  ::umask(mask);
-  (void)::fchmod(descriptor_, 0666 & ~mask);
   if (::fsync(descriptor_) != 0) return failure(ErrorCode::io, "cannot write: ");
   if (std::rename(temporary_.c_str(), path_.c_str()) != 0) {
     return failure(ErrorCode::cannot_create, "cannot create the file: ");

@@ -23,7 +23,7 @@ class AtomicFile {
   Status publish();
 
  private:
-  explicit AtomicFile(const std::string& path) : path_(path), temporary_(path + ".XXXXXX") {}
+  explicit AtomicFile(const std::string& path) : path_(path) {}
   Error failure(ErrorCode code, const std::string& what) const;
 
   std::string path_, temporary_;

@@ -6,9 +6,14 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
+#include <iterator>
 #include <limits>
+#include <span>
 #include <string>
+#include <string_view>
 
+#include "core/atomic_file.hpp"
 #include "core/buffer.hpp"
 #include "core/dtype.hpp"
 #include "core/file.hpp"
@@ -247,6 +252,47 @@ TEST_CASE("Files are read by position, and a shrunk one is noticed", "[core]") {
   CHECK(status.error().message == "file changed while being read (it ends at byte 5, had 10)");
   CHECK(*read_file(path, 5) == "01234");
   CHECK(read_file(path, 4).error().code == ErrorCode::limit);
+}
+
+Status write_text(const std::string& path, std::string_view text) {
+  const std::span<const std::byte> part = std::as_bytes(std::span(text));
+  return write_file_atomically(path, {&part, 1});
+}
+
+int files_in(const test::TempFolder& folder) {
+  return static_cast<int>(std::distance(std::filesystem::directory_iterator(folder.path()), {}));
+}
+
+TEST_CASE("Files appear whole under names of any length that the system takes", "[core]") {
+  const test::TempFolder folder;
+  for (const std::size_t length : {1, 243, 244, 245, 248, 249, 255}) {
+    INFO(length);
+    const std::string path = folder.file(std::string(length, 'n'));
+    REQUIRE(write_text(path, "old"));
+    REQUIRE(write_text(path, "new"));
+    CHECK(*read_file(path, 3) == "new");
+  }
+  CHECK(files_in(folder) == 7);
+  const Status status = write_text(folder.file(std::string(256, 'n')), "text");
+  REQUIRE_FALSE(status);
+  CHECK(status.error().code == ErrorCode::cannot_create);
+  auto file = AtomicFile::create(folder.file("unpublished"));
+  REQUIRE(file);
+  CHECK(files_in(folder) == 8);
+  { const AtomicFile dropped = std::move(*file); }
+  CHECK(files_in(folder) == 7);
+}
+
+TEST_CASE("The system applies the umask to new files, nobody asks for it", "[core]") {
+  const test::TempFolder folder;
+  const mode_t before = umask(027);
+  auto file = AtomicFile::create(folder.file("name"));
+  CHECK(umask(before) == 027);
+  REQUIRE(file);
+  const auto mode = [&] { return std::filesystem::directory_iterator(folder.path())->status().permissions(); };
+  CHECK(mode() == std::filesystem::perms{0640});
+  REQUIRE(file->publish());
+  CHECK(mode() == std::filesystem::perms{0640});
 }
 
 TEST_CASE("Every f16 and bf16 pattern widens exactly", "[core]") {
