@@ -39,8 +39,11 @@ struct GemmBlock {
   std::int64_t next_bytes;
 };
 
+/// The most k of an 8-bit product: 255 * 128 * k stays within 32 bits.
+constexpr std::int64_t kMostDepth8 = 65536;
+
 /// One block of C[m, n] = row_scale[m] * column_scale[n] * sum over k of (q[m, k] - row_zero[m]) * B[k, n] for 8-bit
-/// weights, panel after panel. The sum is exact, so that every table gives the same one.
+/// weights, panel after panel. The sum is exact, so that every table gives the same one; k <= kMostDepth8.
 struct GemmBlock8 {
   float* c;
   std::int64_t c_stride;

@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "kernels/table.hpp"
 #include "model/section.hpp"
 
 namespace florence2 {
@@ -124,6 +125,13 @@ Status check_multiple(const std::string& name, int value, const std::string& of,
   return wrong(name + " = " + std::to_string(value) + " is not a multiple of " + of + " = " + std::to_string(divisor));
 }
 
+/// Rows that are multiplied have at most as many values as 8-bit sums can add.
+Status check_row(const std::string& name, int value, std::int64_t row) {
+  if (row <= kMostDepth8) return {};
+  return wrong(name + " = " + std::to_string(value) + " makes rows of " + std::to_string(row) +
+               " values, supported: " + std::to_string(kMostDepth8));
+}
+
 /// The relations between values that single ranges cannot express.
 Status check_shapes(const Config& config) {
   const VisionConfig& vision = config.vision;
@@ -137,6 +145,9 @@ Status check_shapes(const Config& config) {
       return wrong("vision_config.patch_padding" + index + " = " + std::to_string(padding) +
                    " does not fit patch_size = " + std::to_string(size));
     }
+    const std::int64_t channels = stage == 0 ? 3 : vision.dims[stage - 1];
+    FL_TRY(check_row("vision_config.patch_size" + index, size, channels * size * size));
+    FL_TRY(check_row("vision_config.mlp_ratio", vision.mlp_ratio, std::int64_t{vision.dims[stage]} * vision.mlp_ratio));
   }
   const TextConfig& text = config.text;
   FL_TRY(check_multiple("text_config.d_model", text.d_model, "encoder_attention_heads", text.encoder_heads));

@@ -318,10 +318,10 @@ TEST_CASE("8-bit packing keeps each weight within a step and each quad within it
   }
 }
 
-TEST_CASE("sums of four products reach the edge of 16 bits and stay exact", "[kernels]") {
+TEST_CASE("sums of products reach the edges of 16 and of 32 bits and stay exact", "[kernels]") {
   const KernelTable& table = *GENERATE(from_range(tables_8bit()));
   CAPTURE(table.name);
-  const std::int64_t n = table.nr, k = 64;
+  const std::int64_t n = table.nr, k = GENERATE(std::int64_t{64}, kMostDepth8);
   Plain weight(n, k), a(1, k);
   // All weights of a column alike and all activations at the top: every quad is as large as it may be, of either sign.
   for (std::int64_t j = 0; j < n; ++j) std::fill_n(weight.view().row(j), k, j % 2 == 0 ? 1.0f : -1.0f);
