@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/file.hpp"
+#include "core/utf8.hpp"
 
 namespace florence2::json {
 namespace {
@@ -157,23 +158,6 @@ class Builder {
 
 Error data_error(std::string message) { return {ErrorCode::data, std::move(message), ""}; }
 
-/// Length of the well-formed UTF-8 sequence at the start of `text`, or 0.
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned lead = byte(0);
-  if (lead < 0x80) return 1;
-  const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if (lead < 0xC2 || lead > 0xF4 || text.size() < length) return 0;
-  // The second byte is narrower after these leads: no overlong forms, no surrogates, nothing above U+10FFFF.
-  const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-  const unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-  if (byte(1) < low || byte(1) > high) return 0;
-  for (std::size_t i = 2; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  return length;
-}
-
 void write_control(char character, std::string& out) {
   switch (character) {
     case '\n':
@@ -203,19 +187,19 @@ void write_control(char character, std::string& out) {
 void write_string(std::string_view text, std::string& out) {
   out += '"';
   while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
+    const Utf8Step step = utf8_step(text);
     const char first = text[0];
-    if (length == 0) {
+    if (!step.valid) {
       out += "\xEF\xBF\xBD";
-    } else if (length > 1) {
-      out += text.substr(0, length);
+    } else if (step.size > 1) {
+      out += text.substr(0, step.size);
     } else if (static_cast<unsigned char>(first) < 0x20) {
       write_control(first, out);
     } else {
       if (first == '"' || first == '\\') out += '\\';
       out += first;
     }
-    text.remove_prefix(std::max<std::size_t>(length, 1));
+    text.remove_prefix(step.size);
   }
   out += '"';
 }

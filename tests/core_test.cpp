@@ -132,9 +132,11 @@ TEST_CASE("JSON strings are escaped as little as possible and are always valid U
   CHECK(json::dump("a\"b\\c/\n\r\t\b\f\x01\x1f\x7f") == "\"a\\\"b\\\\c/\\n\\r\\t\\b\\f\\u0001\\u001f\x7f\"");
   CHECK(json::dump("é東😀") == "\"é東😀\"");
   CHECK(json::dump("a\0b"s) == "\"a\\u0000b\"");
-  // One replacement for each byte that begins no valid sequence.
+  // One replacement for each broken part, as replace_invalid_utf8 writes.
   CHECK(json::dump("\xff") == "\"\xEF\xBF\xBD\"");
   CHECK(json::dump("a\xC3") == "\"a\xEF\xBF\xBD\"");
+  CHECK(json::dump("\xE2\x82"
+                   "x") == "\"\xEF\xBF\xBDx\"");
   CHECK(json::dump("\xC0\xAF") == "\"\xEF\xBF\xBD\xEF\xBF\xBD\"");
   for (const char* text : {"\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82", "x\x80y"}) {
     CHECK(json::parse(json::dump(text)));
