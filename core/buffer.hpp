@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <type_traits>
+#include <utility>
 
 namespace florence2 {
 
@@ -18,8 +19,8 @@ struct AlignedDelete {
 };
 }  // namespace detail
 
-/// Move-only block of `size()` elements of a trivial type. Contents start undefined: pages that are never
-/// touched cost no memory. Throws std::bad_alloc, which the public API turns into an Error.
+/// Move-only block, empty once moved from, of `size()` elements of a trivial type. Contents start undefined: pages that
+/// are never touched cost no memory. Throws std::bad_alloc, which the public API turns into an Error.
 template <typename T>
 class Buffer {
   static_assert(std::is_trivial_v<T>);
@@ -28,6 +29,12 @@ class Buffer {
   Buffer() = default;
   explicit Buffer(std::int64_t size)
       : data_(static_cast<T*>(detail::allocate_aligned(static_cast<std::size_t>(size) * sizeof(T)))), size_(size) {}
+  Buffer(Buffer&& other) noexcept : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
+  Buffer& operator=(Buffer&& other) noexcept {
+    data_ = std::move(other.data_);
+    size_ = std::exchange(other.size_, 0);
+    return *this;
+  }
 
   T* data() noexcept { return data_.get(); }
   const T* data() const noexcept { return data_.get(); }

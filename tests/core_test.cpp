@@ -326,6 +326,13 @@ TEST_CASE("Buffers are aligned, movable and grow on demand", "[core]") {
   Buffer<float> moved = std::move(small);
   CHECK(moved.data() == address);
   CHECK(moved[2] == 7);
+  CHECK(small.empty());
+  small.ensure(3);
+  CHECK(small.data() != nullptr);
+  small = std::move(moved);
+  CHECK(moved.empty());
+  CHECK(small.data() == address);
+  moved = std::move(small);
   moved.ensure(2);
   CHECK(moved.data() == address);
   moved.ensure(1000);
