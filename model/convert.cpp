@@ -261,8 +261,8 @@ Result<ConvertReport> convert(const std::string& directory, const std::string& o
   FL_TRY(writer.begin((fs::path(output) / "model.safetensors").string(), metadata));
   converter.start_writing();
   FL_TRY(walk_weights(converter, reader, config, *table));
+  FL_TRY(writer.finish());  // first: where that fails, an older folder stays as it was
   FL_TRY(copy_small_files(directory, output));
-  FL_TRY(writer.finish());
   return ConvertReport{plan.text_form(), writer.bytes(), plain_bytes};
 }
 

@@ -144,5 +144,14 @@ TEST_CASE("conversion that cannot be done leaves nothing behind") {
   CHECK_FALSE(std::filesystem::exists(folder.path() + "/new/model.safetensors"));
 }
 
+TEST_CASE("weights that cannot be put in place leave the folder's other files alone") {
+  const test::TempFolder folder;
+  std::filesystem::create_directories(folder.file("model.safetensors/in the way"));
+  const auto report = convert_model(kDemo, folder.path(), {.precision = "bf16", .threads = 1});
+  REQUIRE_FALSE(report);
+  CHECK(report.error().code == ErrorCode::cannot_create);
+  CHECK_FALSE(std::filesystem::exists(folder.file("config.json")));
+}
+
 }  // namespace
 }  // namespace florence2
