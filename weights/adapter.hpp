@@ -55,7 +55,7 @@ class Adapter {
   Module* find_module(std::string_view hf_name);
   Part find_replacement(std::string_view hf_name) const;
   Error wrong(const TensorInfo& info, const std::string& what) const;
-  /// The values, after the check that there are `rows` of them per first axis entry, or columns.
+  /// All values, widened; the tensor is used from now on.
   Result<Buffer<float>> floats(const TensorInfo& info);
   Result<LowRank> layer_change(const std::string& module, const Module& parts, std::span<const std::int64_t> shape);
   Result<LowRank> embedding_change(const std::string& module, const Module& parts, std::span<const std::int64_t> shape);
