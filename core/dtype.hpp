@@ -9,6 +9,8 @@
 
 namespace florence2 {
 
+static_assert(std::endian::native == std::endian::little, "files hold little-endian values, which are used as they are");
+
 enum class DType : std::uint8_t { f32, f16, bf16, s8 };
 
 constexpr std::size_t size_of(DType dtype) noexcept { return dtype == DType::f32 ? 4 : dtype == DType::s8 ? 1 : 2; }
