@@ -11,16 +11,7 @@
 
 namespace florence2 {
 
-/// Bits of KernelTable::features.
-namespace cpu_feature {
-inline constexpr std::uint32_t kAvx2 = 1u << 0;    ///< AVX2, FMA and F16C, with OS support
-inline constexpr std::uint32_t kAvx512 = 1u << 1;  ///< AVX-512 F, BW, DQ, VL, with OS support
-inline constexpr std::uint32_t kAvx512Vnni = 1u << 2;
-inline constexpr std::uint32_t kAmx = 1u << 3;      ///< AMX tiles, bf16 and int8, AVX512-BF16, permission granted
-inline constexpr std::uint32_t kAvxVnni = 1u << 4;  ///< VNNI on 256-bit registers, without AVX-512
-}  // namespace cpu_feature
-
-/// Features of this CPU; detected once.
+/// Features of this CPU (cpu_feature); detected once.
 std::uint32_t cpu_features();
 
 /// The tables this CPU can run, slowest (scalar) first. Never empty.

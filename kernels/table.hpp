@@ -89,9 +89,18 @@ struct GemmBlock16 {
   std::int64_t m, n, k;       // k is even
 };
 
+/// Bits of KernelTable::features.
+namespace cpu_feature {
+constexpr std::uint32_t kAvx2 = 1u << 0;    ///< AVX2, FMA and F16C, with OS support
+constexpr std::uint32_t kAvx512 = 1u << 1;  ///< AVX-512 F, BW, DQ, VL, with OS support
+constexpr std::uint32_t kAvx512Vnni = 1u << 2;
+constexpr std::uint32_t kAmx = 1u << 3;      ///< AMX tiles, bf16 and int8, AVX512-BF16, permission granted
+constexpr std::uint32_t kAvxVnni = 1u << 4;  ///< VNNI on 256-bit registers, without AVX-512
+}  // namespace cpu_feature
+
 struct KernelTable {
   const char* name;        // "scalar", "avx2", …
-  std::uint32_t features;  // CPU features it needs (kernels/isa.hpp)
+  std::uint32_t features;  // CPU features it needs: cpu_feature
   int mr;                  // rows of the register tile
   int nr;                  // columns of a packed panel
   // 8-bit products. k is padded with zeros to a multiple of depth_unit. Activations are 0 to top_level. Where sums of

@@ -38,5 +38,6 @@ namespace {
 }  // namespace
 
 extern const KernelTable table;
-const KernelTable table = with_tiles(make_table<12>("amx", (1u << 0) | (1u << 1) | (1u << 2) | (1u << 3)));
+const KernelTable table = with_tiles(
+    make_table<12>("amx", cpu_feature::kAvx2 | cpu_feature::kAvx512 | cpu_feature::kAvx512Vnni | cpu_feature::kAmx));
 }  // namespace florence2::amx

@@ -33,5 +33,5 @@ namespace {
 }  // namespace
 
 extern const KernelTable table;
-const KernelTable table = make_table<6>("avx2", 1u << 0);
+const KernelTable table = make_table<6>("avx2", cpu_feature::kAvx2);
 }  // namespace florence2::avx2

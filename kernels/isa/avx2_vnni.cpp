@@ -35,5 +35,5 @@ namespace {
 }  // namespace
 
 extern const KernelTable table;
-const KernelTable table = make_table<6>("avx2_vnni", (1u << 0) | (1u << 4));
+const KernelTable table = make_table<6>("avx2_vnni", cpu_feature::kAvx2 | cpu_feature::kAvxVnni);
 }  // namespace florence2::avx2_vnni

@@ -33,5 +33,5 @@ namespace {
 }  // namespace
 
 extern const KernelTable table;
-const KernelTable table = make_table<12>("avx512", (1u << 0) | (1u << 1));
+const KernelTable table = make_table<12>("avx512", cpu_feature::kAvx2 | cpu_feature::kAvx512);
 }  // namespace florence2::avx512

@@ -34,5 +34,6 @@ namespace {
 }  // namespace
 
 extern const KernelTable table;
-const KernelTable table = make_table<12>("avx512_vnni", (1u << 0) | (1u << 1) | (1u << 2));
+const KernelTable table =
+    make_table<12>("avx512_vnni", cpu_feature::kAvx2 | cpu_feature::kAvx512 | cpu_feature::kAvx512Vnni);
 }  // namespace florence2::avx512_vnni
