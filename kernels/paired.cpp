@@ -44,9 +44,10 @@ void pack_transposed(const KernelTable& table, Element* dst, View<const float> s
   }
 }
 
-/// What makes `magnitude` the limit; 0 where nothing does.
+/// What makes `magnitude` the limit; 0 where nothing does, or nothing finite.
 float fixing_factor(float magnitude, std::int32_t limit) {
-  return magnitude > 0 && std::isfinite(magnitude) ? static_cast<float>(limit) / magnitude : 0.0f;
+  const float factor = static_cast<float>(limit) / magnitude;
+  return std::isfinite(factor) ? factor : 0.0f;
 }
 
 /// dst = row / scale for the row's own scale, which is returned.

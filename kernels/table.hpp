@@ -117,10 +117,11 @@ struct KernelTable {
   void (*gemm_f32_f32_f16p)(const GemmBlock& block);
   void (*gemm_f32_f32_bf16p)(const GemmBlock& block);
   // dst[i] = round(src[i] / scale) + zero in [0, top_level], where scale = (max - min) / top_level of the row and 0,
-  // and zeros from k up to a multiple of depth_unit. The scale is NaN where src is not finite.
+  // and zeros from k up to a multiple of depth_unit. The scale is NaN where src is not finite, and no positive one is
+  // below 2^-126.
   void (*quantize_row)(std::uint8_t* dst, float* scale, std::int32_t* zero, const float* src, std::int64_t k);
   // dst[i] = round(src[i] / scale), |dst| <= 127, with the smallest scale that quad_limit allows, and zeros from k up
-  // to a multiple of depth_unit; their sum. The scale is NaN where src is not finite.
+  // to a multiple of depth_unit; their sum. The scale is NaN where src is not finite, and as in quantize_row.
   void (*quantize_column)(std::int8_t* dst, float* scale, std::int32_t* sum, const float* src, std::int64_t k);
   void (*gemm_f32_u8_s8p)(const GemmBlock8& block);
   // 16-bit fixed point. Largest |x[i]|, NaN where any is not finite. dst[i] = round(factor * src[i]), within 16 bits,

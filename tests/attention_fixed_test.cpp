@@ -107,6 +107,21 @@ TEST_CASE("products of 16-bit integers are exact up to the limit of their sums",
   for (const std::int64_t k : {1, 2, 32, 64, 100}) check(7, 33, k, fixed_limit(k));
 }
 
+TEST_CASE("rows too small for a finite factor become zeros", "[kernels]") {
+  const KernelTable& table = *GENERATE(from_range(tables_8bit()));
+  CAPTURE(table.name);
+  const std::int64_t k = 32;
+  for (const float value : {0.0f, 1e-39f, -1e-36f}) {
+    Plain row(1, k);
+    std::fill(row.values.begin(), row.values.end(), value);
+    std::vector<std::int16_t> fixed(static_cast<std::size_t>(paired_stride(table, k)), 1);
+    float scale = -1;
+    fix_rows(table, fixed.data(), &scale, row.view(), fixed_limit(k));
+    CHECK((scale >= 0 && scale < 1e-36f));
+    CHECK(std::all_of(fixed.begin(), fixed.begin() + k, [](std::int16_t v) { return v == 0; }));
+  }
+}
+
 TEST_CASE("fixed_limit keeps every sum within 32 bits", "[kernels]") {
   CHECK(fixed_limit(1) == 32767);
   CHECK(fixed_limit(2) == 32767);

@@ -73,6 +73,28 @@ TEST_CASE("zero is exact, and rows without a range are zero", "[kernels]") {
   CHECK(std::all_of(zeros.centred.begin(), zeros.centred.begin() + 37, [](int v) { return v == 0; }));
 }
 
+TEST_CASE("rows and columns of tiny values are quantised like others, to steps of 2^-126 at least", "[kernels]") {
+  const KernelTable& table = *GENERATE(from_range(tables_8bit()));
+  CAPTURE(table.name);
+  for (const float value : {1e-36f, -1e-36f, 1e-39f, -1e-39f, 1e-42f}) {
+    CAPTURE(value);
+    const std::vector<float> x(37, value);
+    const QuantizedRow q(table, x);
+    CHECK((q.zero >= 0 && q.zero <= table.top_level));
+    CHECK((q.scale >= 0x1p-126f && q.scale < 0x1p-120f));
+    for (const int level : std::vector<int>(q.centred.begin(), q.centred.begin() + 37)) {
+      CHECK(std::abs(static_cast<double>(level) * q.scale - value) <= 1.01 * static_cast<double>(q.scale));
+    }
+    PackedMatrix packed(table, DType::s8, 1, 37);
+    packed.pack_floats(0, 1, x.data());
+    std::vector<float> column(37);
+    packed.unpack_column(0, column.data());
+    for (const float unpacked : column) {
+      CHECK(std::abs(static_cast<double>(unpacked) - value) <= 1.01 * static_cast<double>(*packed.scales(0)));
+    }
+  }
+}
+
 TEST_CASE("a row that is not finite has NaN as its scale", "[kernels]") {
   const KernelTable& table = *GENERATE(from_range(tables_8bit()));
   CAPTURE(table.name);

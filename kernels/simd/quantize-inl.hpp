@@ -1,6 +1,12 @@
 // Floats to integers. 8-bit: activations row by row as they come, weights column by column when they are packed.
 // 16-bit: what attention multiplies.
 
+/// A scale for values that are `step` apart: 0 stays, others are so large that their inverse is finite.
+inline float usable_scale(float step) {
+  constexpr float kLeast = 0x1p-126f;
+  return step > 0 && step < kLeast ? kLeast : step;
+}
+
 /// The range of a row and 0. Two registers of each bound: one would wait for itself.
 struct RowRange {
   F32 low[2], high[2], poison[2];  // poison: 0, or NaN when any element is not finite
@@ -19,7 +25,8 @@ struct RowRange {
 };
 
 /// dst = quantised src[0, k), and zeros up to a multiple of kDepthUnit.
-/// The range includes 0, so that 0 is exact: q = round(x / scale) + zero, scale = (max - min) / kTopLevel.
+/// The range includes 0, so that 0 is exact: q = round(x / scale) + zero, scale = (max - min) / kTopLevel or, for what
+/// is tinier, usable_scale of it.
 void quantize_row(std::uint8_t* dst, float* scale, std::int32_t* zero, const float* src, std::int64_t k) {
   constexpr std::int64_t lanes = F32::kLanes;
   RowRange range;
@@ -30,7 +37,7 @@ void quantize_row(std::uint8_t* dst, float* scale, std::int32_t* zero, const flo
   }
   for (; i < k; i += lanes) range.include(0, load_lanes(src + i, k - i < lanes ? k - i : lanes));
   const float least = range.least(), most = range.most(), bad = range.bad();
-  const float step = (most - least) / static_cast<float>(kTopLevel);
+  const float step = usable_scale((most - least) / static_cast<float>(kTopLevel));
   const float inverse = step > 0 ? 1.0f / step : 0.0f;
   *scale = step + bad;
   // Between 0 and kTopLevel for finite rows; a row that is not finite has NaN as its scale, whatever its q.
@@ -138,6 +145,7 @@ void quantize_column(std::int8_t* dst, float* scale, std::int32_t* sum, const fl
     const float limited = reduce_max(extents) / static_cast<float>(kQuadLimit);
     step = limited > step ? limited : step;
   }
+  step = usable_scale(step);
   *scale = step + bad;
   const bool finite = bad == 0;
   const F32 inverse = set1(step > 0 && finite ? 1.0f / step : 0.0f);
