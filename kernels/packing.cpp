@@ -46,6 +46,7 @@ PackedMatrix::PackedMatrix(const KernelTable& table, WeightType type, std::int64
                            std::shared_ptr<const std::byte> strips)
     : shared_(std::move(strips)), n_(n), k_(k), depth_(k), nr_(table.nr), dtype_(type.dtype) {
   FL_DCHECK(shared_ == nullptr || dtype_ == DType::s8);
+  FL_DCHECK(dtype_ != DType::s8 || k <= kMostDepth8);
   FL_DCHECK(!type.paired || (dtype_ == DType::bf16 && table.gemm_f32_bf16_bf16p != nullptr));
   const auto size = static_cast<std::int64_t>(size_of(dtype_));
   if (dtype_ == DType::s8 || type.paired) {
@@ -86,8 +87,8 @@ void PackedMatrix::pack_rows(std::int64_t first_n, std::int64_t count, const voi
 /// elements.
 void PackedMatrix::pack_groups(std::int64_t first_n, std::int64_t count, const void* rows) {
   std::byte* const dst = storage_.data() + first_n / kStripColumns * strip_bytes_;
-  pack_panels(reinterpret_cast<float*>(dst), {static_cast<const float*>(rows), count, row_depth() / group_},
-              kStripColumns);
+  pack_panels(reinterpret_cast<std::uint32_t*>(dst),
+              {static_cast<const std::uint32_t*>(rows), count, row_depth() / group_}, kStripColumns);
   if (first_n + count == n_) {
     std::byte* const end = storage_.data() + (n_ + kStripColumns - 1) / kStripColumns * strip_bytes_;
     std::fill(end, storage_.data() + element_bytes_, std::byte{0});

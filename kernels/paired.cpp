@@ -18,7 +18,8 @@ void pack(const KernelTable& table, Element* dst, View<const float> src, Element
   for (std::int64_t first = 0; first < src.rows; first += table.nr, dst += table.nr * depth) {
     const std::int64_t count = std::min<std::int64_t>(table.nr, src.rows - first);
     for (std::int64_t r = 0; r < count; ++r) convert(rows + r * depth, first + r);
-    pack_panels(reinterpret_cast<float*>(dst), {reinterpret_cast<const float*>(rows), count, depth / 2}, table.nr);
+    pack_panels(reinterpret_cast<std::uint32_t*>(dst), {reinterpret_cast<const std::uint32_t*>(rows), count, depth / 2},
+                table.nr);
   }
 }
 

@@ -15,7 +15,7 @@ template <typename T>
 inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
 
 using HalfVector [[gnu::vector_size(kVectorBytes)]] = std::uint16_t;
-using FloatVector [[gnu::vector_size(kVectorBytes)]] = float;
+using WordVector [[gnu::vector_size(kVectorBytes)]] = std::uint32_t;
 
 inline HalfVector interleave_low(HalfVector a, HalfVector b) {
   return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
@@ -23,8 +23,8 @@ inline HalfVector interleave_low(HalfVector a, HalfVector b) {
 inline HalfVector interleave_high(HalfVector a, HalfVector b) {
   return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
-inline FloatVector interleave_low(FloatVector a, FloatVector b) { return __builtin_shufflevector(a, b, 0, 4, 1, 5); }
-inline FloatVector interleave_high(FloatVector a, FloatVector b) { return __builtin_shufflevector(a, b, 2, 6, 3, 7); }
+inline WordVector interleave_low(WordVector a, WordVector b) { return __builtin_shufflevector(a, b, 0, 4, 1, 5); }
+inline WordVector interleave_high(WordVector a, WordVector b) { return __builtin_shufflevector(a, b, 2, 6, 3, 7); }
 
 /// A block of lanes x lanes elements: dst[j][i] = src[i][j], rows `dst_stride` and `src_stride` elements apart.
 /// Interleaving rows i and i + lanes / 2 for all i moves the highest bit of the row index to the lowest bit of the
@@ -32,7 +32,7 @@ inline FloatVector interleave_high(FloatVector a, FloatVector b) { return __buil
 template <typename T>
 void transpose_block(T* dst, std::int64_t dst_stride, const T* src, std::int64_t src_stride) {
   constexpr int lanes = kLanes<T>;
-  using Vector = std::conditional_t<sizeof(T) == 2, HalfVector, FloatVector>;
+  using Vector = std::conditional_t<sizeof(T) == 2, HalfVector, WordVector>;
   Vector rows[lanes];
   for (int i = 0; i < lanes; ++i) std::memcpy(&rows[i], src + i * src_stride, kVectorBytes);
   for (int round = 1; round < lanes; round *= 2) {
@@ -46,12 +46,17 @@ void transpose_block(T* dst, std::int64_t dst_stride, const T* src, std::int64_t
   for (int j = 0; j < lanes; ++j) std::memcpy(dst + j * dst_stride, &rows[j], kVectorBytes);
 }
 
-/// Columns [first, last) of a panel, element by element; those from `rows` on are zero.
+/// Columns [first, last) of a panel, element by element; those from `rows` on are zero. Elements are copied as bytes:
+/// what is there may be of a smaller type.
 template <typename T>
 void pack_columns(T* panel, int nr, const T* src, std::int64_t stride, std::int64_t rows, int first, int last,
                   std::int64_t k0, std::int64_t k1) {
   for (std::int64_t k = k0; k < k1; ++k) {
-    for (int r = first; r < last; ++r) panel[k * nr + r] = r < rows ? src[r * stride + k] : T{0};
+    for (int r = first; r < last; ++r) {
+      T element{0};
+      if (r < rows) std::memcpy(&element, src + r * stride + k, sizeof(T));
+      std::memcpy(panel + k * nr + r, &element, sizeof(T));
+    }
   }
 }
 
@@ -88,6 +93,7 @@ std::int64_t panel_floats(int nr, std::int64_t n, std::int64_t k) { return (n + 
 
 void pack_panels(float* dst, View<const float> src, int nr) { pack_rows(dst, src, nr); }
 void pack_panels(std::uint16_t* dst, View<const std::uint16_t> src, int nr) { pack_rows(dst, src, nr); }
+void pack_panels(std::uint32_t* dst, View<const std::uint32_t> src, int nr) { pack_rows(dst, src, nr); }
 
 void pack_panels_transposed(float* dst, View<const float> src, int nr) {
   constexpr int kPiece = 8;  // divides every nr; a copy of fixed size is a few instructions

@@ -15,6 +15,8 @@ std::int64_t panel_floats(int nr, std::int64_t n, std::int64_t k);
 /// dst = panels of B from rows of the transpose, src[n, k]; columns beyond n become zero.
 void pack_panels(float* dst, View<const float> src, int nr);
 void pack_panels(std::uint16_t* dst, View<const std::uint16_t> src, int nr);
+/// The same for groups of smaller elements, 32 bits each.
+void pack_panels(std::uint32_t* dst, View<const std::uint32_t> src, int nr);
 
 /// dst = panels of B from src[k, n] itself.
 void pack_panels_transposed(float* dst, View<const float> src, int nr);
