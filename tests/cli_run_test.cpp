@@ -143,6 +143,46 @@ TEST_CASE("annotated pictures, masks and parts") {
   CHECK((crop->width == 107 && crop->height == 95));  // 71.4…177.24, 87.12…181.1
 }
 
+TEST_CASE("a file that cannot be written costs its picture alone") {
+  const TempFolder folder;
+  fs::create_directories(folder.file("drawn/scene-2.png"));
+  const std::string out = folder.file("all.json");
+  Words ask = {"-q", "-p", "od", "-f", "json", "--beams", "1", "--draw", folder.file("drawn")};
+  Words pictures = {picture(1), picture(2), picture(3)};
+  ask.insert(ask.end(), pictures.begin(), pictures.end());
+  Words to_file = ask;
+  to_file.insert(to_file.end(), {"-o", out});
+  const Child child = florence2(to_file);
+  INFO(child.err);
+  CHECK(child.status == 73);
+  CHECK(lines_of(child.err).size() == 1);
+  CHECK(child.err.find("drawn/scene-2.png: cannot create the file") != std::string::npos);
+  const json::Value records = parsed(contents(out));
+  REQUIRE(records.array()->size() == 4);  // the answer and what became of it
+  CHECK(test::int_of(test::at(test::at(records.array()->at(2), "error"), "code")) == 73);
+  CHECK(Picture::open(folder.file("drawn/scene-3.png")));
+  CHECK(parsed(florence2(ask).out).array()->size() == 4);
+}
+
+TEST_CASE("a full disk ends the run, and the other outputs are completed") {
+  const TempFolder folder;
+  fs::create_directories(folder.file("drawn"));
+  fs::create_symlink("/dev/full", folder.file("drawn/scene-2.png"));
+  const Child child = florence2({"-q", "-p", "od", "-f", "json", "--beams", "1", "--draw", folder.file("drawn"),
+                                 picture(1), picture(2), picture(3)});
+  INFO(child.err);
+  CHECK(child.status == 74);
+  CHECK(lines_of(child.err).size() == 1);
+  CHECK(parsed(child.out).array()->size() == 2);
+}
+
+TEST_CASE("what was not asked leaves files as they were") {
+  const TempFolder folder;
+  const std::string out = folder.write("out.json", "mine");
+  CHECK(florence2({"-q", "-f", "json", "-o", out, "-m", folder.file("nowhere"), picture(1)}).status == 66);
+  CHECK(contents(out) == "mine");
+}
+
 TEST_CASE("things with low scores are left out") {
   const Words ask = {"-q", "-f", "json", "-p", "od", picture(1), "--min-score"};
   Words some = ask, none = ask;

@@ -39,7 +39,8 @@ Output::Output(int descriptor, std::string path, std::string temporary)
 Output::Output(Output&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)),
       path_(std::move(other.path_)),
-      temporary_(std::exchange(other.temporary_, {})) {}
+      temporary_(std::exchange(other.temporary_, {})),
+      failed_(std::move(other.failed_)) {}
 
 Output::~Output() {
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
@@ -74,16 +75,20 @@ Error Output::failure(int error) const {
 }
 
 Status Output::write(std::string_view bytes) {
-  while (!bytes.empty()) {
+  while (!failed_ && !bytes.empty()) {
     const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return failure(errno);
+    if (written < 0) {
+      failed_ = failure(errno);
+      break;
+    }
     bytes.remove_prefix(static_cast<std::size_t>(written));
   }
-  return {};
+  return failed_ ? Status(*failed_) : Status();
 }
 
 Status Output::commit() {
+  if (failed_) return *failed_;
   if (temporary_.empty()) return {};
   if (::fsync(descriptor_) != 0) return failure(errno);
   if (std::rename(temporary_.c_str(), path_.c_str()) != 0) return cannot_create(path_, errno);

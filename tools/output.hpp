@@ -1,6 +1,7 @@
 // Where answers go: standard output, or a file that appears under its name only when it is complete.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,7 +20,8 @@ class Output {
   /// Without commit() a regular file is left as it was before.
   ~Output();
 
-  /// Errors: io; cancelled when the reader of a pipe went away, which is no failure.
+  /// Errors: io; cancelled when the reader of a pipe went away, which is no failure. After an error nothing more is
+  /// written, and commit() leaves the file as it was: both give the same error again.
   Status write(std::string_view bytes);
   Status commit();
   /// A terminal that may be sent colours.
@@ -32,6 +34,7 @@ class Output {
   int descriptor_ = -1;
   std::string path_;       ///< for messages and as the final name
   std::string temporary_;  ///< empty when written directly
+  std::optional<Error> failed_;
 };
 
 /// Writes a whole file. Errors as Output.

@@ -47,9 +47,12 @@ class Run {
   Status write_down(PictureSlot& slot);
   Status write_answer(PictureSlot& slot, const Job& job, TaskResult& result);
   Status complete(const PictureSlot& slot);
+  /// What a writer could not write about `jobs` on one picture concerns this picture alone; a full disk ends the run.
+  Status settle(const PictureSlot& slot, std::span<const Job> jobs, const Status& written);
   /// Reports what went wrong with one picture, or with one job on it.
   Status fail(const std::string& image, std::span<const Job> jobs, const Error& error);
-  Status finish_outputs();
+  /// Completes every output, whatever became of the others.
+  std::vector<Error> finish_outputs();
   int finish(const Status& status);
 
   const RunSettings& settings_;
@@ -243,19 +246,20 @@ Status Run::write_answer(PictureSlot& slot, const Job& job, TaskResult& result) 
   if (!settings_.quiet) {
     for (const std::string& label : result.absent_classes) print_note(slot.facts.input.path + ": no " + label);
   }
-  for (const Writer& writer : writers_) FL_TRY(writer->answer(slot.facts, job, result));
+  for (const Writer& writer : writers_) FL_TRY(settle(slot, {&job, 1}, writer->answer(slot.facts, job, result)));
   return {};
 }
 
-/// A file that cannot be created concerns this picture alone; a full disk, say, ends the run.
 Status Run::complete(const PictureSlot& slot) {
-  for (const Writer& writer : writers_) {
-    const Status written = writer->picture_done(slot.facts);
-    if (written) continue;
-    if (written.error().code != ErrorCode::cannot_create) return written;
-    FL_TRY(fail(slot.facts.input.path, slot.jobs, written.error()));
-  }
+  for (const Writer& writer : writers_) FL_TRY(settle(slot, slot.jobs, writer->picture_done(slot.facts)));
   return {};
+}
+
+Status Run::settle(const PictureSlot& slot, std::span<const Job> jobs, const Status& written) {
+  if (written) return {};
+  const ErrorCode code = written.error().code;
+  if (code == ErrorCode::io || code == ErrorCode::cancelled) return written;
+  return fail(slot.facts.input.path, jobs, written.error());
 }
 
 Status Run::fail(const std::string& image, std::span<const Job> jobs, const Error& error) {
@@ -270,25 +274,32 @@ Status Run::fail(const std::string& image, std::span<const Job> jobs, const Erro
   return {};
 }
 
-Status Run::finish_outputs() {
-  for (const Writer& writer : writers_) FL_TRY(writer->finish());
-  return {};
+std::vector<Error> Run::finish_outputs() {
+  std::vector<Error> errors;
+  for (const Writer& writer : writers_) {
+    const Status finished = writer->finish();
+    if (!finished) errors.push_back(finished.error());
+  }
+  return errors;
 }
 
 int Run::finish(const Status& status) {
   const int signal = interrupt_signal();
+  std::vector<Error> errors;
+  if (runner_) errors = finish_outputs();  // else nothing was asked, and files stay as they were
   if (!status && signal == 0) {
-    const bool reader_left = status.error().code == ErrorCode::cancelled;
-    return reader_left ? exit_status_ : report(status.error());
+    const auto same = [&](const Error& error) { return error.text() == status.error().text(); };
+    std::erase_if(errors, same);
+    errors.insert(errors.begin(), status.error());
   }
-  const Status finished = finish_outputs();
-  if (settings_.timings) std::fputs(totals_.table().c_str(), stderr);
+  std::erase_if(errors, [](const Error& error) { return error.code == ErrorCode::cancelled; });  // the reader left
+  for (const Error& error : errors) report(error);
+  if (runner_ && settings_.timings) std::fputs(totals_.table().c_str(), stderr);
   if (signal != 0) {
     std::fprintf(stderr, "florence2: stopped; %d of %zu pictures done\n", pictures_done_, assignments_.size());
     return 128 + signal;
   }
-  if (!finished && finished.error().code != ErrorCode::cancelled) return report(finished.error());
-  return exit_status_;
+  return errors.empty() ? exit_status_ : exit_status(errors.front().code);
 }
 
 int Run::execute() {
