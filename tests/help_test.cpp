@@ -103,6 +103,8 @@ TEST_CASE("names from other programs are translated, values left alone") {
   const auto prepared = [&](const Words& words) { return prepare_words(words, options).value(); };
   CHECK(prepared({"-bs", "4", "--beam-size=3", "-oj"}) == Words{"--beams", "4", "--beams=3", "--format", "json"});
   CHECK(prepared({"--text", "-bs", "--text", "@home"}) == Words{"--text", "-bs", "--text", "@home"});
+  CHECK(prepared({"--text=", "a.png", "-bs="}) == Words{"--text", "", "a.png", "-bs="});
+  CHECK(prepared({"--beam-size=", "a.png"}) == Words{"--beams", "", "a.png"});
   CHECK(prepared({"--", "-bs", "@x"}) == Words{"--", "-bs", "@x"});
   CHECK(prepared({"--dtype", "x"}) == Words{"--dtype", "x"});  // there is no --precision here
 }

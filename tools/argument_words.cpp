@@ -117,17 +117,25 @@ Result<std::vector<std::string>> prepare_words(const std::vector<std::string>& w
   bool value = false, names_only = false;
   for (const std::string& word : all) {
     names_only = names_only || (!value && word == "--");
-    const std::size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
-    const auto alias = value || names_only ? aliases().end() : aliases().find(word.substr(0, equals));
-    if (alias == aliases().end() || options.has(alias->first) || !options.has(alias->second.option)) {
-      value = !value && options.takes_value(word);
+    if (value || names_only) {
+      value = false;
       prepared.push_back(word);
       continue;
     }
-    const Alias& ours = alias->second;
-    prepared.push_back(ours.option + (equals == std::string::npos ? std::string() : word.substr(equals)));
+    const std::size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
+    const bool has_value = equals != std::string::npos;
+    const std::string name = word.substr(0, equals);
+    const auto alias = aliases().find(name);
+    const bool translated = alias != aliases().end() && !options.has(name) && options.has(alias->second.option);
+    const Alias ours = translated ? alias->second : Alias{name};
+    const bool takes_value = options.takes_value(ours.option);
+    if (takes_value && has_value && equals + 1 == word.size()) {  // "--x=", where CLI11 would take the next word
+      prepared.insert(prepared.end(), {ours.option, ""});
+      continue;
+    }
+    prepared.push_back(ours.option + (has_value ? word.substr(equals) : std::string()));
     if (!ours.value.empty()) prepared.push_back(ours.value);
-    value = ours.value.empty() && equals == std::string::npos && options.takes_value(ours.option);
+    value = ours.value.empty() && !has_value && takes_value;
   }
   return prepared;
 }

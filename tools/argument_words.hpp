@@ -20,7 +20,8 @@ struct KnownOptions {
 };
 
 /// Replaces @FILE by the file's words, and names that users bring from other programs (`-bs`, `--n-predict`) by ours,
-/// where the command has the option; values are left alone. Errors: not_found, permission, io, argument.
+/// where the command has the option; values are left alone, and the empty one of `--option=` becomes a word of its own.
+/// Errors: not_found, permission, io, argument.
 Result<std::vector<std::string>> prepare_words(const std::vector<std::string>& words, const KnownOptions& options);
 
 }  // namespace florence2

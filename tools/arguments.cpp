@@ -56,7 +56,7 @@ struct Arguments::Impl {
 
   CLI::Option* add(const OptionHelp& help, const Accept& accept, bool repeats);
   const Entry* find(const std::string& name) const;
-  void collect_positionals();
+  Status collect_positionals();
   Status read_environment();
   Result<std::vector<std::string>> words(int argc, char** argv) const;
   Status check_remaining() const;
@@ -87,13 +87,16 @@ const Arguments::Impl::Entry* Arguments::Impl::find(const std::string& name) con
   return nullptr;
 }
 
-void Arguments::Impl::collect_positionals() {
-  if (positional_target == nullptr) return;
+Status Arguments::Impl::collect_positionals() {
+  if (positional_target == nullptr) return {};
   std::map<const CLI::Option*, std::size_t> taken;
   for (const CLI::Option* option : app.parse_order()) {
     if (option != positional && option != positional_option) continue;
-    positional_target->push_back(option->results()[taken[option]++]);
+    const std::string& value = option->results()[taken[option]++];
+    if (value.empty()) return usage_error("must not be empty", positional->get_name());
+    positional_target->push_back(value);
   }
+  return {};
 }
 
 Status Arguments::Impl::read_environment() {
@@ -203,7 +206,7 @@ Result<bool> Arguments::parse(int argc, char** argv) {
   FL_TRY(impl_->check_remaining());
   if (impl_->error) return *impl_->error;
   FL_TRY(impl_->read_environment());
-  impl_->collect_positionals();
+  FL_TRY(impl_->collect_positionals());
   return true;
 }
 
@@ -218,9 +221,10 @@ Result<std::int64_t> parse_integer(const std::string& value, std::int64_t low, s
 }
 
 Arguments::Accept text_into(std::string& target) {
-  return [&target](const std::string& value) {
+  return [&target](const std::string& value) -> Status {
+    if (value.empty()) return usage_error("must not be empty");
     target = value;
-    return Status();
+    return {};
   };
 }
 

@@ -67,6 +67,7 @@ Arguments::Accept integer_into(Target& target, std::int64_t low, std::int64_t hi
     return {};
   };
 }
+/// Accepts any text but the empty one.
 Arguments::Accept text_into(std::string& target);
 /// Accepts a number in [low, high] into a float or an optional<float>.
 template <typename Target>

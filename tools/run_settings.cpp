@@ -53,9 +53,10 @@ std::string task_list() {
 }
 
 Arguments::Accept append_to(std::vector<std::string>& target) {
-  return [&target](const std::string& value) {
+  return [&target](const std::string& value) -> Status {
+    if (value.empty()) return Error{ErrorCode::argument, "must not be empty", {}};
     target.push_back(value);
-    return Status();
+    return {};
   };
 }
 
