@@ -13,7 +13,7 @@ namespace florence2 {
 class OutputFolder {
  public:
   /// Made when it is missing. Empty: files go beside their pictures, and unless `overwrite` those that are there
-  /// already are errors. Error cannot_create.
+  /// already are errors. Error cannot_create, also when no file can be made in it.
   static Result<OutputFolder> open(const std::string& path, bool overwrite = false);
 
   /// The name of a picture's files without ending, as "holiday/photo", with a number behind it where another picture
