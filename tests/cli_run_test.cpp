@@ -183,6 +183,54 @@ TEST_CASE("what was not asked leaves files as they were") {
   CHECK(contents(out) == "mine");
 }
 
+TEST_CASE("pictures that are read are not replaced by what is written about them") {
+  const TempFolder folder;
+  const std::string photo = folder.file("photo.png"), link = folder.file("link.png");
+  fs::copy(picture(1), photo);
+  fs::create_symlink(photo, link);
+  const std::string before = contents(photo), message = ": is an input of this run; name another output\n";
+  const auto refused = [&](Words words, const std::string& file) {
+    words.insert(words.end(), {"-q", "-p", "od", photo});
+    const Child child = florence2(words);
+    INFO(child.err);
+    CHECK(child.status == 73);
+    CHECK(child.err == "florence2: error: " + file + message);
+    CHECK(contents(photo) == before);
+  };
+  refused({"-o", photo}, photo);
+  refused({"-o", link}, link);
+  refused({"--draw", photo}, photo);
+  refused({"--draw", folder.path()}, photo);
+  fs::copy(picture(2), folder.file("photo-1.png"));
+  refused({folder.file("photo-1.png"), "--masks", folder.path()}, folder.file("photo-1.png"));
+  const auto also_refused = [&](const Words& words) {
+    const Child child = florence2(words);
+    CHECK(child.status == 73);
+    CHECK(child.err == "florence2: error: " + photo + message);
+    CHECK(contents(photo) == before);
+  };
+  also_refused({"preprocess", "-q", photo, "-o", photo});
+  also_refused({"compare", "-q", photo, "--html", photo});
+  const std::string list = folder.write("list", photo + "\n");
+  refused({"-o", list, "--files-from", list}, list);
+}
+
+TEST_CASE("annotated pictures, masks and parts may share a folder") {
+  const TempFolder folder;
+  for (const char* name : {"p.png", "p-1.png"}) fs::copy(picture(1), folder.file(name));
+  const std::string out = folder.file("out");
+  const Child child = florence2({"-q", "-p", "od,region_proposal", "--beams", "1", "-f", "json", "--draw", out,
+                                 "--masks", out, "--crops", out, folder.file("p.png"), folder.file("p-1.png")});
+  INFO(child.err);
+  REQUIRE(child.status == 0);
+  std::size_t things = 0;
+  const json::Value records = parsed(child.out);
+  for (const json::Value& record : *records.array()) things += test::at(record, "items").array()->size();
+  REQUIRE(things > 4);
+  const auto files = static_cast<std::size_t>(std::distance(fs::directory_iterator(out), {}));
+  CHECK(files == 4 + 2 * things + 2 * 2);  // drawings; masks and parts; maps and what they hold
+}
+
 TEST_CASE("things with low scores are left out") {
   const Words ask = {"-q", "-f", "json", "-p", "od", picture(1), "--min-score"};
   Words some = ask, none = ask;

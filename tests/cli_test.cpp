@@ -105,6 +105,7 @@ TEST_CASE("inputs, outputs and devices that are not there have their own exit co
        73,
        "/proc: cannot create the file"},
       {"75: for masks", {"-q", "--masks", "/proc", image}, 73, "/proc: cannot create the file"},
+      {"75: for annotated pictures", {"-q", "--draw", "/proc/", image}, 73, "/proc/: cannot create the file"},
       {"77: disk full", {"-q", "-o", "/dev/full", image}, 74, "no space left"},
       {"88: GPU", {"--device", "gpu", image}, 69, "no supported GPU"},
       {"a later command", {"serve"}, 69, "no command serve"},

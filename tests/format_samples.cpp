@@ -82,7 +82,8 @@ Status write_all(const std::string& folder) {
   FL_TRY(write_with(folder, masks_writer(std::move(masks))));
   FL_ASSIGN(OutputFolder crops, OutputFolder::open(folder + "/crops"));
   FL_TRY(write_with(folder, crops_writer(std::move(crops))));
-  return write_with(folder, draw_writer({folder + "/drawn.svg", true, true}));
+  FL_ASSIGN(Writer drawing, draw_writer({folder + "/drawn.svg", true, true}));
+  return write_with(folder, std::move(drawing));
 }
 
 }  // namespace

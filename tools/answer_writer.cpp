@@ -4,11 +4,12 @@
 
 namespace florence2 {
 
-Result<Writer> make_answer_writer(const RunSettings& settings, bool headings) {
+Result<Writer> make_answer_writer(const RunSettings& settings, bool headings, const SharedNames& names) {
   if (format_info(settings.format).place != FormatPlace::file) {
-    FL_ASSIGN(OutputFolder folder, OutputFolder::open(settings.output, settings.overwrite));
+    FL_ASSIGN(OutputFolder folder, OutputFolder::open(settings.output, settings.overwrite, names));
     return make_folder_writer(settings.format, std::move(folder));
   }
+  FL_TRY(names->take(settings.output));
   FL_ASSIGN(Output output, Output::open(settings.output));
   switch (settings.format) {
     case Format::json:

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "tools/output_names.hpp"
 #include "tools/run_record.hpp"
 #include "tools/run_settings.hpp"
 
@@ -27,7 +28,8 @@ class AnswerWriter {
 using Writer = std::unique_ptr<AnswerWriter>;
 
 /// The writer of settings.format, on settings.output. `headings`: text says what each answer belongs to. Errors as
-/// Output and OutputFolder.
-Result<Writer> make_answer_writer(const RunSettings& settings, bool headings);
+/// Output, OutputFolder and OutputNames.
+Result<Writer> make_answer_writer(const RunSettings& settings, bool headings,
+                                  const SharedNames& names = std::make_shared<OutputNames>());
 
 }  // namespace florence2

@@ -8,6 +8,7 @@
 #include "tools/interrupt.hpp"
 #include "tools/message.hpp"
 #include "tools/output.hpp"
+#include "tools/output_names.hpp"
 #include "tools/peak_memory.hpp"
 #include "tools/progress.hpp"
 
@@ -24,6 +25,8 @@ class Compare {
 
  private:
   std::optional<std::int64_t> peak_memory(const ContestantSpec& spec);
+  /// Reports must not replace pictures.
+  Status check_outputs() const;
   Status load();
   Status compare_on(const Input& input);
   Result<std::vector<Trial>> ask(const ImageView& picture);
@@ -142,8 +145,17 @@ Status Compare::write() {
   return write_file(settings_.run.output, json::dump(report) + '\n');
 }
 
+Status Compare::check_outputs() const {
+  std::vector<std::string> pictures;
+  for (const Input& file : files_) pictures.push_back(file.path);
+  const OutputNames names(pictures);
+  FL_TRY(names.check(settings_.run.output));
+  return names.check(settings_.html);
+}
+
 Result<int> Compare::execute() {
   FL_ASSIGN(files_, expand_inputs(settings_.run.inputs));
+  FL_TRY(check_outputs());
   FL_TRY(load());
   progress_.start_bar(static_cast<int>(files_.size()));
   for (const Input& input : files_) {

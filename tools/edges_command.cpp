@@ -16,6 +16,7 @@
 #include "tools/model_folder.hpp"
 #include "tools/npy.hpp"
 #include "tools/output.hpp"
+#include "tools/output_names.hpp"
 
 namespace florence2 {
 namespace {
@@ -205,6 +206,7 @@ Result<int> preprocess_picture(int argc, char** argv) {
   if (!go_on) return 0;
   if (options.images.size() != 1) return Error{ErrorCode::argument, "one picture is needed", {}};
   if (options.file.empty()) return Error{ErrorCode::argument, "is needed", "--output"};
+  FL_TRY(OutputNames(options.images).check(options.file));
   options.picture.scale_grey16 = options.compat == Compat::none;
   FL_ASSIGN(const Picture picture, open_input(options.images[0], options.picture));
   for (const std::string& warning : picture.warnings) {

@@ -1,7 +1,6 @@
 // --draw: annotated pictures.
 #include <filesystem>
 #include <optional>
-#include <set>
 
 #include "tools/draw.hpp"
 #include "tools/output.hpp"
@@ -28,12 +27,28 @@ Result<std::string> encode(const std::string& name, const PictureFacts& picture,
   return svg_document(make_scene(picture.width, picture.height, answer, options), address);
 }
 
+/// What the annotated picture is called, as long as no other has this name.
+struct DrawName {
+  std::string stem, ending;
+};
+DrawName name_of(const DrawOptions& options, const Input& picture, const Job& job) {
+  const fs::path place(picture.place), path(options.path);
+  const bool folder = is_folder(options.path);
+  std::string stem = (path.parent_path() / path.stem()).string();
+  if (folder) stem = (path / place.parent_path() / place.stem()).string();
+  if (!folder && options.several_pictures) stem += "-" + place.stem().string();
+  if (options.several_jobs) stem += "-" + job.name();
+  return {stem, folder ? ".png" : path.extension().string()};
+}
+
 class DrawWriter : public AnswerWriter {
  public:
   explicit DrawWriter(DrawOptions options) : options_(std::move(options)), folder_(is_folder(options_.path)) {}
 
   Status answer(const PictureFacts& picture, const Job& job, const TaskResult& result) override {
-    const std::string name = next_name(picture.input, job);
+    const auto [stem, ending] = name_of(options_, picture.input, job);
+    const std::string name = options_.names->unused(stem, ending);
+    FL_TRY(options_.names->take(name));
     FL_ASSIGN(const std::string file, encode(name, picture, job, result.answer));
     std::error_code failure;
     if (folder_) fs::create_directories(fs::path(name).parent_path(), failure);
@@ -43,25 +58,21 @@ class DrawWriter : public AnswerWriter {
   Status finish() override { return {}; }
 
  private:
-  std::string next_name(const Input& picture, const Job& job) {
-    const fs::path place(picture.place), path(options_.path);
-    std::string stem = (path.parent_path() / path.stem()).string();
-    if (folder_) stem = (path / place.parent_path() / place.stem()).string();
-    if (!folder_ && options_.several_pictures) stem += "-" + place.stem().string();
-    if (options_.several_jobs) stem += "-" + job.name();
-    std::string name = stem;
-    for (int number = 2; !used_.insert(name).second; ++number) name = stem + "-" + std::to_string(number);
-    return name + (folder_ ? ".png" : path.extension().string());
-  }
-
   DrawOptions options_;
   bool folder_;
-  std::set<std::string> used_;
 };
 
 }  // namespace
 
-Writer draw_writer(const DrawOptions& options) { return std::make_unique<DrawWriter>(options); }
+Result<Writer> draw_writer(const DrawOptions& options) {
+  if (is_folder(options.path)) FL_TRY(OutputFolder::open(options.path));
+  return Writer(std::make_unique<DrawWriter>(options));
+}
+
+Status check_draw_name(const DrawOptions& options, const Input& picture, const Job& job) {
+  const auto [stem, ending] = name_of(options, picture, job);
+  return options.names->check(stem + ending);
+}
 
 Status check_draw_path(const std::string& path) {
   const std::string extension = lower_extension(path);

@@ -26,10 +26,10 @@ Status try_file_in(const std::string& folder) {
 
 }  // namespace
 
-Result<OutputFolder> OutputFolder::open(const std::string& path, bool overwrite) {
+Result<OutputFolder> OutputFolder::open(const std::string& path, bool overwrite, SharedNames names) {
   FL_TRY(make_folder(path));
   if (!path.empty()) FL_TRY(try_file_in(path));
-  return OutputFolder(path, overwrite);
+  return OutputFolder(path, overwrite, std::move(names));
 }
 
 std::string OutputFolder::claim(const Input& picture) {
@@ -38,6 +38,10 @@ std::string OutputFolder::claim(const Input& picture) {
   std::string name = stem;
   for (int number = 2; !used_.insert(name).second; ++number) name = stem + "-" + std::to_string(number);
   return name;
+}
+
+std::string OutputFolder::unused(const std::string& stem, const std::string& ending) const {
+  return fs::path(names_->unused(path(stem), ending)).lexically_relative(path_).string();
 }
 
 std::string OutputFolder::path(std::string_view name) const { return (fs::path(path_) / name).string(); }
@@ -50,6 +54,7 @@ std::string OutputFolder::path_to_picture(std::string_view name, const std::stri
 
 Status OutputFolder::write(std::string_view name, std::string_view bytes) const {
   const std::string file = path(name);
+  FL_TRY(names_->take(file));
   std::error_code ignored;
   if (path_.empty() && !overwrite_ && fs::exists(file, ignored)) {
     return Error{ErrorCode::cannot_create, "exists already; --overwrite replaces it", file};

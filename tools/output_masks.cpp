@@ -49,7 +49,7 @@ class MasksWriter : public PictureWriter {
     for (const Answered& answered : answers) {
       for (const Item& item : answered.result.answer.items) {
         const std::vector<std::uint8_t> mask = mask_of(item, picture.width, picture.height);
-        const std::string name = stem + "-" + std::to_string(++number) + ".png";
+        const std::string name = folder_.unused(stem + "-" + std::to_string(++number), ".png");
         FL_ASSIGN(const std::string png, encode_grey_png(mask, picture.width, picture.height));
         FL_TRY(folder_.write(name, png));
         if (number > kMostMapped) continue;
@@ -62,8 +62,8 @@ class MasksWriter : public PictureWriter {
       }
     }
     FL_ASSIGN(const std::string png, encode_indexed_png(map, picture.width, picture.height, map_palette()));
-    FL_TRY(folder_.write(stem + "-map.png", png));
-    return folder_.write(stem + "-map.json", json::dump(legend) + '\n');
+    FL_TRY(folder_.write(folder_.unused(stem + "-map", ".png"), png));
+    return folder_.write(folder_.unused(stem + "-map", ".json"), json::dump(legend) + '\n');
   }
 
  private:
@@ -114,12 +114,12 @@ class CropsWriter : public PictureWriter {
     int number = 0;
     for (const Answered& answered : answers) {
       for (const Item& item : answered.result.answer.items) {
-        const std::string name = stem + "-" + std::to_string(++number) + file_name_part(item.label) + ".png";
+        const std::string thing = stem + "-" + std::to_string(++number) + file_name_part(item.label);
         const Crop crop = crop_of(picture.pixels, bounds(item));
         if (crop.rgb.empty()) continue;
         FL_ASSIGN(const std::string png,
                   encode_png(ImageView{crop.rgb.data(), crop.width, crop.height, std::ptrdiff_t{3} * crop.width}));
-        FL_TRY(folder_.write(name, png));
+        FL_TRY(folder_.write(folder_.unused(thing, ".png"), png));
       }
     }
     return {};

@@ -12,8 +12,12 @@ namespace florence2 {
 struct DrawOptions {
   std::string path;
   bool several_pictures = false, several_jobs = false;
+  SharedNames names = std::make_shared<OutputNames>();
 };
-Writer draw_writer(const DrawOptions& options);
+/// Errors as OutputFolder::open().
+Result<Writer> draw_writer(const DrawOptions& options);
+/// Error cannot_create when the annotated picture would replace a file that the run reads.
+Status check_draw_name(const DrawOptions& options, const Input& picture, const Job& job);
 /// Whether --draw can write this: error argument with what is allowed.
 Status check_draw_path(const std::string& path);
 

@@ -32,6 +32,8 @@ class Run {
   Status prepare();
   Status collect_assignments();
   Status open_outputs();
+  Status open_drawing(const DrawOptions& options);
+  std::vector<std::string> files_read() const;
   Status load_model();
   void describe_model() const;
 
@@ -90,18 +92,34 @@ Status Run::open_outputs() {
   const bool several_files = assignments_.size() > 1;
   const bool several_jobs = std::any_of(assignments_.begin(), assignments_.end(),
                                         [](const Assignment& assignment) { return assignment.jobs.size() > 1; });
-  FL_ASSIGN(Writer answers, make_answer_writer(settings_, several_files || several_jobs));
+  const auto names = std::make_shared<OutputNames>(files_read());
+  FL_ASSIGN(Writer answers, make_answer_writer(settings_, several_files || several_jobs, names));
   writers_.push_back(std::move(answers));
-  if (!settings_.draw.empty()) writers_.push_back(draw_writer({settings_.draw, several_files, several_jobs}));
+  if (!settings_.draw.empty()) FL_TRY(open_drawing({settings_.draw, several_files, several_jobs, names}));
   if (!settings_.masks.empty()) {
-    FL_ASSIGN(OutputFolder folder, OutputFolder::open(settings_.masks));
+    FL_ASSIGN(OutputFolder folder, OutputFolder::open(settings_.masks, true, names));
     writers_.push_back(masks_writer(std::move(folder)));
   }
   if (!settings_.crops.empty()) {
-    FL_ASSIGN(OutputFolder folder, OutputFolder::open(settings_.crops));
+    FL_ASSIGN(OutputFolder folder, OutputFolder::open(settings_.crops, true, names));
     writers_.push_back(crops_writer(std::move(folder)));
   }
   return {};
+}
+
+Status Run::open_drawing(const DrawOptions& options) {
+  for (const Assignment& assignment : assignments_) {
+    for (const Job& job : assignment.jobs) FL_TRY(check_draw_name(options, assignment.input, job));
+  }
+  FL_ASSIGN(Writer drawing, draw_writer(options));
+  writers_.push_back(std::move(drawing));
+  return {};
+}
+
+std::vector<std::string> Run::files_read() const {
+  std::vector<std::string> files = {settings_.requests, settings_.inputs.list};
+  for (const Assignment& assignment : assignments_) files.push_back(assignment.input.path);
+  return files;
 }
 
 Status Run::load_model() {
