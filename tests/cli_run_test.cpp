@@ -244,8 +244,10 @@ TEST_CASE("things with low scores are left out") {
 }
 
 TEST_CASE("streamed text is the text") {
-  const Child whole = florence2({"-q", "-p", "caption,od", picture(1)});
-  const Child streamed = florence2({"-q", "--stream", "-p", "caption,od", picture(1)});
+  const Words ask = {"-q", "-p", "caption,od,detailed_caption,ocr", picture(1), picture(2)};
+  Words as_it_appears = ask;
+  as_it_appears.push_back("--stream");
+  const Child whole = florence2(ask), streamed = florence2(as_it_appears);
   CHECK(streamed.status == 0);
   CHECK(streamed.out == whole.out);
 }

@@ -47,7 +47,8 @@ class Run {
   RunOptions options_for(const std::string& what);
 
   Status write_down(PictureSlot& slot);
-  Status write_answer(PictureSlot& slot, const Job& job, TaskResult& result);
+  Status write_result(const PictureSlot& slot, const Job& job, Result<TaskResult>& result);
+  Status write_answer(const PictureSlot& slot, const Job& job, TaskResult& result);
   Status complete(const PictureSlot& slot);
   /// What a writer could not write about `jobs` on one picture concerns this picture alone; a full disk ends the run.
   Status settle(const PictureSlot& slot, std::span<const Job> jobs, const Status& written);
@@ -214,10 +215,11 @@ Status Run::ask(std::span<PictureSlot> slots) {
 }
 
 Status Run::stream(PictureSlot& slot) {
-  std::vector<Result<TaskResult>> results;
+  if (slot.error) return write_down(slot);
   const std::span<const Job> jobs = slot.jobs;
+  bool all = true;
+  totals_.add_picture(slot.facts.decode_ms, slot.facts.encode);
   for (const Job& job : jobs) {
-    if (!slot.image) break;
     slot.jobs = {&job, 1};
     RunOptions options = options_for(slot.facts.input.path);
     Status written;
@@ -232,33 +234,32 @@ Status Run::stream(PictureSlot& slot) {
     FL_TRY(std::move(written));
     if (interrupt_signal() != 0) return stopped();
     FL_TRY(asked);
-    results.push_back(std::move(slot.results[0]));
+    FL_TRY(write_result(slot, job, slot.results[0]));
+    all = all && slot.results[0].has_value();
   }
   slot.jobs = jobs;
-  slot.results = std::move(results);
-  return write_down(slot);
+  return all ? complete(slot) : Status();
 }
 
 // --- Answers ------------------------------------------------------------------------------------------
 
 Status Run::write_down(PictureSlot& slot) {
-  const std::string& name = slot.facts.input.path;
-  if (slot.error) return fail(name, slot.jobs, *slot.error);
+  if (slot.error) return fail(slot.facts.input.path, slot.jobs, *slot.error);
   totals_.add_picture(slot.facts.decode_ms, slot.facts.encode);
   bool all = true;
   for (std::size_t i = 0; i < slot.jobs.size(); ++i) {
-    const Job& job = slot.jobs[i];
-    if (slot.results[i]) {
-      FL_TRY(write_answer(slot, job, *slot.results[i]));
-    } else {
-      FL_TRY(fail(name, {&job, 1}, slot.results[i].error()));
-      all = false;
-    }
+    FL_TRY(write_result(slot, slot.jobs[i], slot.results[i]));
+    all = all && slot.results[i].has_value();
   }
   return all ? complete(slot) : Status();
 }
 
-Status Run::write_answer(PictureSlot& slot, const Job& job, TaskResult& result) {
+Status Run::write_result(const PictureSlot& slot, const Job& job, Result<TaskResult>& result) {
+  if (!result) return fail(slot.facts.input.path, {&job, 1}, result.error());
+  return write_answer(slot, job, *result);
+}
+
+Status Run::write_answer(const PictureSlot& slot, const Job& job, TaskResult& result) {
   totals_.add_answer(result);
   filter_answer(result.answer, settings_);
   if (!settings_.quiet) {
