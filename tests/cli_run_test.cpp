@@ -293,6 +293,16 @@ TEST_CASE("90: a signal leaves what was done, written and complete") {
   CHECK(test::text_of(test::at(answers.array()->at(1), "task")) == "<DENSE_REGION_CAPTION>");
 }
 
+TEST_CASE("USR1 asks how far a run is") {
+  test::ChildOptions options;
+  options.signal_on_error_output = SIGUSR1;  // at the note about the demo checkpoint
+  const Child child = florence2({"-f", "jsonl", "--beams", "1", picture(1), picture(2), picture(3)}, options);
+  INFO(child.err);
+  CHECK(child.status == 0);
+  CHECK(lines_of(child.out).size() == 3);
+  CHECK(child.err.find("florence2: [                    ] 0/3\n") != std::string::npos);
+}
+
 TEST_CASE("31: a mapped weights file that is cut short is named, and what was done is written") {
   const TempFolder folder;
   const std::string model = folder.file("int8");

@@ -40,6 +40,7 @@ int dispatch(int argc, char** argv) {
 int main(int argc, char** argv) {
   florence2::ignore_write_signals();
   florence2::report_lost_weights();
+  florence2::catch_questions();
   try {
     return dispatch(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -10,9 +10,10 @@
 namespace florence2 {
 namespace {
 
-volatile std::sig_atomic_t received = 0;
+volatile std::sig_atomic_t received = 0, questioned = 0;
 
 void remember(int signal) { received = signal; }
+void remember_question(int) { questioned = 1; }
 
 /// What a signal handler may do: no buffers, no destructors.
 void end_without_weights(int) {
@@ -42,5 +43,18 @@ void catch_interrupts() {
 }
 
 int interrupt_signal() { return received; }
+
+void catch_questions() {
+  struct sigaction action {};
+  action.sa_handler = remember_question;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGUSR1, &action, nullptr);
+}
+
+bool was_questioned() {
+  const bool asked = questioned != 0;
+  questioned = 0;
+  return asked;
+}
 
 }  // namespace florence2

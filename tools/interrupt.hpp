@@ -1,4 +1,5 @@
-// Signals: the first INT, TERM or HUP asks for a stop after the current step, the second ends the process at once.
+// Signals: the first INT, TERM or HUP asks for a stop after the current step, the second ends the process at once. USR1
+// asks how far a run is.
 #pragma once
 
 namespace florence2 {
@@ -10,5 +11,9 @@ void report_lost_weights();
 void catch_interrupts();
 /// The signal that asked for a stop, or 0.
 int interrupt_signal();
+/// Makes USR1 a question instead of the end of the process.
+void catch_questions();
+/// Whether USR1 came since this was last asked.
+bool was_questioned();
 
 }  // namespace florence2

@@ -56,13 +56,22 @@ void Progress::show(const std::string& text) {
   if (!enabled_) return;
   std::string line = printable(text);
   if (total_ > 1) {
-    seconds_ += watch_.lap() / 1000;
-    line = progress_bar(done_, total_, seconds_) + "  " + line;
+    line = progress_bar(done_, total_, seconds()) + "  " + line;
   }
   const std::string_view shown = fitting(line);
   std::fprintf(stderr, "\r\x1b[K%.*s", static_cast<int>(shown.size()), shown.data());
   std::fflush(stderr);
   shown_ = true;
+}
+
+void Progress::print() {
+  clear();
+  std::fprintf(stderr, "florence2: %s\n", progress_bar(done_, total_, seconds()).c_str());
+}
+
+double Progress::seconds() {
+  seconds_ += watch_.lap() / 1000;
+  return seconds_;
 }
 
 void Progress::clear() {

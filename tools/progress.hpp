@@ -25,8 +25,12 @@ class Progress {
 
   void show(const std::string& text);
   void clear();
+  /// The bar as a line of its own, terminal or not. After start_bar().
+  void print();
 
  private:
+  double seconds();
+
   bool enabled_;
   bool shown_ = false;
   int done_ = 0, total_ = 0;

@@ -201,6 +201,7 @@ RunOptions Run::options_for(const std::string& what) {
   RunOptions options = settings_.answer;
   options.on_step = [this, what](int tokens) {
     progress_.show(what + ": token " + std::to_string(tokens));
+    if (was_questioned()) progress_.print();
     return interrupt_signal() == 0;
   };
   return options;
