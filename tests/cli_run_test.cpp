@@ -269,6 +269,18 @@ TEST_CASE("only the given classes are answered, absent ones are named") {
   CHECK(noted == !airplane);
 }
 
+TEST_CASE("an answer that the limit cut is called so") {
+  const std::string demo = test::source_dir() + "/weights/demo";
+  const Words ask = {"-m", demo, "-p", "caption", "--max-new-tokens", "4", picture(1)};
+  const Child cut = florence2(ask);
+  CHECK(cut.status == 0);
+  CHECK(cut.err ==
+        "florence2: note: " + picture(1) + ": the answer to caption was cut after 4 tokens (--max-new-tokens)\n");
+  Words quietly = ask;
+  quietly.push_back("-q");
+  CHECK(florence2(quietly).err.empty());
+}
+
 TEST_CASE("an answer that takes too long is a failure of its own") {
   const Child child = florence2({"-q", "-f", "jsonl", "--deadline", "0.001", picture(1)});
   CHECK(child.status == 76);

@@ -49,6 +49,8 @@ class Run {
   Status write_down(PictureSlot& slot);
   Status write_result(const PictureSlot& slot, const Job& job, Result<TaskResult>& result);
   Status write_answer(const PictureSlot& slot, const Job& job, TaskResult& result);
+  /// What people should know about it, on standard error.
+  void describe_answer(const std::string& image, const Job& job, const TaskResult& result);
   Status complete(const PictureSlot& slot);
   /// What a writer could not write about `jobs` on one picture concerns this picture alone; a full disk ends the run.
   Status settle(const PictureSlot& slot, std::span<const Job> jobs, const Status& written);
@@ -263,11 +265,18 @@ Status Run::write_result(const PictureSlot& slot, const Job& job, Result<TaskRes
 Status Run::write_answer(const PictureSlot& slot, const Job& job, TaskResult& result) {
   totals_.add_answer(result);
   filter_answer(result.answer, settings_);
-  if (!settings_.quiet) {
-    for (const std::string& label : result.absent_classes) print_note(slot.facts.input.path + ": no " + label);
-  }
+  if (!settings_.quiet) describe_answer(slot.facts.input.path, job, result);
   for (const Writer& writer : writers_) FL_TRY(settle(slot, {&job, 1}, writer->answer(slot.facts, job, result)));
   return {};
+}
+
+void Run::describe_answer(const std::string& image, const Job& job, const TaskResult& result) {
+  progress_.clear();
+  for (const std::string& label : result.absent_classes) print_note(image + ": no " + label);
+  if (result.finish_reason == FinishReason::length) {
+    print_note(image + ": the answer to " + job.name() + " was cut after " + std::to_string(result.log_probs.size()) +
+               " tokens (--max-new-tokens)");
+  }
 }
 
 Status Run::complete(const PictureSlot& slot) {
