@@ -58,7 +58,17 @@ TEST_CASE("folders are walked when asked, in the order of their names") {
   fs::remove(in + "/b.png");
   const Child none = florence2(flat);
   CHECK(none.status == 66);
-  CHECK(none.err == "florence2: error: no images found in " + in + "; -r looks into its folders, too\n");
+  CHECK(none.err == "florence2: error: " + in + ": no images found in this folder; -r looks into its folders, too\n");
+}
+
+TEST_CASE("folders and patterns without pictures are failures of their own") {
+  const TempFolder empty;
+  const std::string pattern = empty.file("*.png");
+  const Child child = florence2({"-q", "-f", "jsonl", "--beams", "1", picture(1), empty.path(), pattern, picture(2)});
+  CHECK(child.status == 66);
+  CHECK(child.err == "florence2: error: " + empty.path() + ": no images found in this folder\nflorence2: error: " +
+                         pattern + ": this pattern matched no files\n");
+  CHECK(images_of(child.out) == Words{picture(1), empty.path(), pattern, picture(2)});
 }
 
 TEST_CASE("lists of files have lines or NULs, and come from files or standard input") {

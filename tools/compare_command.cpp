@@ -56,7 +56,7 @@ RunOptions Compare::options() {
 
 std::optional<std::int64_t> Compare::peak_memory(const ContestantSpec& spec) {
   return peak_memory_of([&] {
-    auto picture = open_input(files_[0].path, settings_.run.picture);
+    auto picture = open_input(files_[0], settings_.run.picture);
     if (!picture) return false;
     auto contestant = Contestant::load(spec, settings_.run.threads);
     return contestant && contestant->answer(picture->view(), settings_.run.jobs, options());
@@ -115,7 +115,7 @@ Result<std::vector<Trial>> Compare::ask(const ImageView& picture) {
 
 Status Compare::compare_on(const Input& input) {
   progress_.show(input.path);
-  FL_ASSIGN(const Picture picture, open_input(input.path, settings_.run.picture));
+  FL_ASSIGN(const Picture picture, open_input(input, settings_.run.picture));
   FL_ASSIGN(const std::vector<Trial> trials, ask(picture.view()));
   for (const Trial& trial : trials) {
     comparison_.add(trial);

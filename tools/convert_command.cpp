@@ -80,11 +80,11 @@ Result<std::vector<Picture>> open_pictures(const InputNames& names) {
   const std::size_t count = std::min(inputs.size(), kMostPictures);
   std::vector<Picture> pictures;
   for (std::size_t i = 0; i < count; ++i) {
-    const std::string& path = inputs[i * inputs.size() / count].path;
-    auto picture = open_input(path, {});
+    const Input& input = inputs[i * inputs.size() / count];
+    auto picture = open_input(input, {});
     if (!picture) {
       Error error = std::move(picture).error();
-      if (error.where.empty()) error.where = path;
+      if (error.where.empty()) error.where = input.path;
       return error;
     }
     pictures.push_back(std::move(picture).value());

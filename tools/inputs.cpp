@@ -18,8 +18,6 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kLargestList = std::int64_t{1} << 30;
 
-Error not_found(const std::string& message) { return {ErrorCode::not_found, message, {}}; }
-
 bool has_picture_extension(const fs::path& path) {
   std::string extension = path.extension().string();
   std::transform(extension.begin(), extension.end(), extension.begin(),
@@ -29,13 +27,23 @@ bool has_picture_extension(const fs::path& path) {
   return std::find(std::begin(kExtensions), std::end(kExtensions), extension) != std::end(kExtensions);
 }
 
-Error list_failure(const std::error_code& failure, const std::string& folder) {
-  if (failure == std::errc::permission_denied) return {ErrorCode::permission, "permission denied", folder};
-  return {ErrorCode::io, failure.message(), folder};
+Input failed(const std::string& name, ErrorCode code, const std::string& message) {
+  return {name, fs::path(name).filename().string(), Error{code, message, name}};
 }
 
-/// Appends the pictures of `folder`. `deeper` is set when it holds folders that were not looked into.
-Status collect(const std::string& folder, bool recursive, std::vector<std::string>& files, bool& deeper) {
+Input unreadable(const std::string& folder, const std::error_code& failure) {
+  const bool refused = failure == std::errc::permission_denied;
+  return failed(folder, refused ? ErrorCode::permission : ErrorCode::io,
+                refused ? "permission denied" : failure.message());
+}
+
+struct FolderListing {
+  std::vector<std::string> files;
+  std::vector<Input> unreadable;  ///< folders below
+  bool deeper = false;            ///< it holds folders that were not looked into
+};
+
+void collect(const std::string& folder, bool recursive, FolderListing& found) {
   std::vector<std::string> folders;
   std::error_code failure, ignored;
   for (auto entry = fs::directory_iterator(folder, failure); !failure && entry != fs::end(entry);
@@ -45,54 +53,52 @@ Status collect(const std::string& folder, bool recursive, std::vector<std::strin
     if (entry->is_directory(ignored)) {
       if (!entry->is_symlink(ignored)) folders.push_back(path.string());  // links may lead in circles
     } else if (has_picture_extension(path) && entry->is_regular_file(ignored)) {
-      files.push_back(path.string());
+      found.files.push_back(path.string());
     }
   }
-  if (failure) return list_failure(failure, folder);
-  deeper = deeper || (!recursive && !folders.empty());
+  if (failure) found.unreadable.push_back(unreadable(folder, failure));
+  found.deeper = found.deeper || (!recursive && !folders.empty());
   for (const std::string& below : folders) {
-    if (recursive) FL_TRY(collect(below, recursive, files, deeper));
+    if (recursive) collect(below, recursive, found);
   }
-  return {};
 }
 
-Result<std::vector<Input>> pictures_in(const std::string& folder, bool recursive) {
-  std::vector<std::string> files;
-  bool deeper = false;
-  FL_TRY(collect(folder, recursive, files, deeper));
-  if (files.empty()) {
-    return not_found("no images found in " + folder + (deeper ? "; -r looks into its folders, too" : ""));
-  }
-  std::sort(files.begin(), files.end());
+std::vector<Input> pictures_in(const std::string& folder, bool recursive) {
+  FolderListing found;
+  collect(folder, recursive, found);
+  std::sort(found.files.begin(), found.files.end());
   std::vector<Input> inputs;
-  for (std::string& file : files) {
+  for (std::string& file : found.files) {
     std::string place = fs::path(file).lexically_relative(folder).string();
     inputs.push_back({std::move(file), std::move(place)});
   }
-  return inputs;
+  inputs.insert(inputs.end(), found.unreadable.begin(), found.unreadable.end());
+  if (!inputs.empty()) return inputs;
+  const char* hint = found.deeper ? "; -r looks into its folders, too" : "";
+  return {failed(folder, ErrorCode::not_found, std::string("no images found in this folder") + hint)};
 }
 
 Input single(const std::string& path) {
   return {path, path == "-" ? std::string("stdin") : fs::path(path).filename().string()};
 }
 
-Result<std::vector<Input>> matches_of(const std::string& pattern) {
+std::vector<Input> matches_of(const std::string& pattern) {
   glob_t found{};
   std::vector<Input> files;
   if (::glob(pattern.c_str(), 0, nullptr, &found) == 0) {
     for (std::size_t i = 0; i < found.gl_pathc; ++i) files.push_back(single(found.gl_pathv[i]));
   }
   ::globfree(&found);
-  if (files.empty()) return not_found("pattern \"" + pattern + "\" matched no files");
+  if (files.empty()) return {failed(pattern, ErrorCode::not_found, "this pattern matched no files")};
   return files;
 }
 
-Result<std::vector<Input>> expand(const std::string& name, bool recursive) {
+std::vector<Input> expand(const std::string& name, bool recursive) {
   std::error_code ignored;
   const fs::file_status status = fs::status(name, ignored);
   if (name != "-" && fs::is_directory(status)) return pictures_in(name, recursive);
   if (!fs::exists(status) && name.find_first_of("*?[") != std::string::npos) return matches_of(name);
-  return std::vector<Input>{single(name)};
+  return {single(name)};
 }
 
 /// The names in a list: NUL-terminated when it holds NULs, else lines; empty ones are left out.
@@ -107,7 +113,7 @@ Result<std::vector<std::string>> read_list(const std::string& file) {
     if (!name.empty()) names.push_back(std::move(name));
     begin = end + 1;
   }
-  if (names.empty()) return not_found("no images found in the list " + file);
+  if (names.empty()) return Error{ErrorCode::not_found, "no images found in the list " + file, {}};
   return names;
 }
 
@@ -125,7 +131,7 @@ Result<std::vector<Input>> expand_inputs(const InputNames& inputs) {
   }
   std::vector<Input> files;
   for (const std::string& name : names) {
-    FL_ASSIGN(const std::vector<Input> found, expand(name, inputs.recursive));
+    const std::vector<Input> found = expand(name, inputs.recursive);
     files.insert(files.end(), found.begin(), found.end());
   }
   return files;
@@ -147,6 +153,11 @@ Result<std::string> read_standard_input(std::int64_t max_bytes) {
       return Error{ErrorCode::limit, "has more than " + std::to_string(max_bytes) + " bytes", "standard input"};
     }
   }
+}
+
+Result<Picture> open_input(const Input& input, const PictureOptions& options) {
+  if (input.failure) return *input.failure;
+  return open_input(input.path, options);
 }
 
 Result<Picture> open_input(const std::string& name, const PictureOptions& options) {

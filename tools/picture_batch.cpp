@@ -38,7 +38,7 @@ Result<Request> make_request(const PictureSlot& slot, const Job& job, const RunO
 
 void decode_picture(PictureSlot& slot, const PictureOptions& options) {
   Stopwatch watch;
-  auto picture = open_input(slot.facts.input.path, options);
+  auto picture = open_input(slot.facts.input, options);
   if (!picture) {
     slot.error = picture.error();
     return;
