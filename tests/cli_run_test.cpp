@@ -108,6 +108,23 @@ TEST_CASE("formats of several files take a folder and keep the folders of the pi
   CHECK(contents(out + "/data.yaml").find("  0: \"sign\"\n") != std::string::npos);
 }
 
+TEST_CASE("COCO tells pictures of the same name apart") {
+  const TempFolder folder;
+  Words ask = {"-q", "-p", "od", "--beams", "1", "-f", "coco", "-o", folder.file("out"), picture(1)};
+  for (const char* below : {"a", "b"}) {
+    fs::create_directory(folder.file(below));
+    ask.push_back(folder.file(below) + "/same.png");
+    fs::copy(picture(2), ask.back());
+  }
+  REQUIRE(florence2(ask).status == 0);
+  Words names;
+  const json::Value file = parsed(contents(folder.file("out/instances.json")));
+  for (const json::Value& image : *test::at(file, "images").array()) {
+    names.push_back(test::text_of(test::at(image, "file_name")));
+  }
+  CHECK(names == Words{"scene-1.png", folder.file("a/same.png"), folder.file("b/same.png")});
+}
+
 TEST_CASE("side-car files lie beside the pictures and are not replaced unasked") {
   const Tree tree;
   const Words arguments = {"-q", "-f", "txt", tree.folder.file("in")};

@@ -12,6 +12,11 @@
 namespace florence2 {
 namespace {
 
+struct Pictured {
+  Input input;
+  int width = 0, height = 0;
+};
+
 struct Thing {
   int image_id = 0;
   std::string category, task;
@@ -61,7 +66,7 @@ class CocoWriter : public PictureWriter {
 
   Status finish() override {
     const json::Object info = {{"description", "florence2 " + version()}, {"version", "1.0"}};
-    const json::Object head = {{"info", info}, {"licenses", json::Array()}, {"images", images_}};
+    const json::Object head = {{"info", info}, {"licenses", json::Array()}, {"images", images()}};
     if (!captions_.empty()) {
       json::Object file = head;
       file.emplace_back("annotations", captions_);
@@ -74,14 +79,27 @@ class CocoWriter : public PictureWriter {
 
  protected:
   Status write(const PictureFacts& picture, const std::vector<Answered>& answers) override {
-    const int id = static_cast<int>(images_.size()) + 1;
-    images_.emplace_back(json::Object{
-        {"id", id}, {"file_name", picture.input.place}, {"width", picture.width}, {"height", picture.height}});
-    for (const Answered& answered : answers) add(id, answered);
+    pictures_.push_back({picture.input, picture.width, picture.height});
+    for (const Answered& answered : answers) add(static_cast<int>(pictures_.size()), answered);
     return {};
   }
 
  private:
+  /// Pictures of the same name go by their paths.
+  json::Array images() const {
+    std::map<std::string_view, int> namesakes;
+    for (const Pictured& picture : pictures_) ++namesakes[picture.input.place];
+    json::Array images;
+    for (const Pictured& picture : pictures_) {
+      const bool alone = namesakes[picture.input.place] == 1;
+      images.emplace_back(json::Object{{"id", static_cast<int>(images.size()) + 1},
+                                       {"file_name", alone ? picture.input.place : picture.input.path},
+                                       {"width", picture.width},
+                                       {"height", picture.height}});
+    }
+    return images;
+  }
+
   void add(int image_id, const Answered& answered) {
     const std::string task(answered.job.task_token());
     const Answer& answer = answered.result.answer;
@@ -149,7 +167,8 @@ class CocoWriter : public PictureWriter {
   }
 
   OutputFolder folder_;
-  json::Array images_, captions_;
+  std::vector<Pictured> pictures_;
+  json::Array captions_;
   std::vector<Thing> things_;
   bool located_ = false;
 };
