@@ -125,6 +125,19 @@ TEST_CASE("COCO tells pictures of the same name apart") {
   CHECK(names == Words{"scene-1.png", folder.file("a/same.png"), folder.file("b/same.png")});
 }
 
+TEST_CASE("a text about a region keeps the region") {
+  const TempFolder folder;
+  const auto caption_in = [&](const char* format, const char* file, const char* list) {
+    const Child child = florence2({"-q", "-p", "region_to_category", "--region", "138,247,198,300", "-f", format, "-o",
+                                   folder.path(), picture(1)});
+    INFO(child.err);
+    REQUIRE(child.status == 0);
+    return json::dump(test::at(test::at(parsed(contents(folder.file(file))), list).array()->at(0), "region"));
+  };
+  CHECK(caption_in("coco", "captions.json", "annotations") == "[138,247,198,300]");
+  CHECK(caption_in("labelme", "scene-1.json", "captions") == "[138,247,198,300]");
+}
+
 TEST_CASE("side-car files lie beside the pictures and are not replaced unasked") {
   const Tree tree;
   const Words arguments = {"-q", "-f", "txt", tree.folder.file("in")};

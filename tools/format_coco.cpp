@@ -39,6 +39,9 @@ double area(const Item& item) {
   return sum;
 }
 
+/// The region that was asked about, as in the JSON of a run.
+json::Array corners(const Box& box) { return {box.x0, box.y0, box.x1, box.y1}; }
+
 /// x, y, width, height.
 json::Array bbox(const Item& item) {
   const Box box = bounds(item);
@@ -104,11 +107,13 @@ class CocoWriter : public PictureWriter {
     const std::string task(answered.job.task_token());
     const Answer& answer = answered.result.answer;
     if (answer.kind == AnswerKind::text) {
-      captions_.emplace_back(json::Object{{"id", static_cast<int>(captions_.size()) + 1},
-                                          {"image_id", image_id},
-                                          {"caption", readable_text(answer.text)},
-                                          {"score", answered.result.confidence},
-                                          {"task", task}});
+      json::Object caption = {{"id", static_cast<int>(captions_.size()) + 1},
+                              {"image_id", image_id},
+                              {"caption", readable_text(answer.text)},
+                              {"score", answered.result.confidence},
+                              {"task", task}};
+      if (answered.job.region) caption.emplace_back("region", corners(*answered.job.region));
+      captions_.emplace_back(std::move(caption));
       return;
     }
     located_ = true;

@@ -31,6 +31,15 @@ json::Object shape(const Answered& answered, const Item& item, const std::vector
                       {"task", answered.job.task_token()}};
 }
 
+json::Object caption(const Answered& answered) {
+  json::Object caption = {{"task", answered.job.task_token()}, {"text", readable_text(answered.result.answer.text)}};
+  if (answered.job.region) {
+    const Box& box = *answered.job.region;
+    caption.emplace_back("region", json::Array{box.x0, box.y0, box.x1, box.y1});
+  }
+  return caption;
+}
+
 class LabelmeWriter : public PictureWriter {
  public:
   explicit LabelmeWriter(OutputFolder folder) : folder_(std::move(folder)) {}
@@ -48,8 +57,7 @@ class LabelmeWriter : public PictureWriter {
         }
       }
       if (answered.result.answer.kind == AnswerKind::text) {
-        captions.emplace_back(
-            json::Object{{"task", answered.job.task_token()}, {"text", readable_text(answered.result.answer.text)}});
+        captions.emplace_back(caption(answered));
       }
     }
     const std::string name = folder_.claim(picture.input) + ".json";
