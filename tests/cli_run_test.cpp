@@ -138,6 +138,14 @@ TEST_CASE("a text about a region keeps the region") {
   CHECK(caption_in("labelme", "scene-1.json", "captions") == "[138,247,198,300]");
 }
 
+TEST_CASE("CSV is UTF-8, whatever files are called") {
+  const TempFolder folder;
+  const std::string name = folder.file("a\xff.png");
+  fs::copy(picture(1), name);
+  const Child child = florence2({"-q", "--beams", "1", "-f", "csv", name});
+  CHECK(child.out.find("/a\xEF\xBF\xBD.png,240,352,") != std::string::npos);
+}
+
 TEST_CASE("side-car files lie beside the pictures and are not replaced unasked") {
   const Tree tree;
   const Words arguments = {"-q", "-f", "txt", tree.folder.file("in")};

@@ -1,4 +1,5 @@
 // CSV (RFC 4180): a row for each thing, a row for each text, a row for each failure.
+#include "core/utf8.hpp"
 #include "tools/answer_text.hpp"
 #include "tools/formats.hpp"
 #include "tools/shapes.hpp"
@@ -12,7 +13,9 @@ struct Row {
   std::string image, width, height, task, input, label, shape, x0, y0, x1, y1, points, score, text, error;
 };
 
-std::string quoted(const std::string& cell) {
+/// What is not UTF-8, as in names of files, becomes U+FFFD, as in JSON.
+std::string quoted(const std::string& text) {
+  const std::string cell = replace_invalid_utf8(text);
   if (cell.find_first_of(",\"\r\n") == std::string::npos) return cell;
   std::string out = "\"";
   for (const char c : cell) out.append(c == '"' ? 2 : 1, c);
