@@ -353,6 +353,15 @@ TEST_CASE("tokenize goes to ids and back, and answers bad lines in place") {
   CHECK(ids.err == "florence2: error: line 2: must be a string, found a number\n");
   const Child text = florence2({"tokenize", "-q", "--decode"}, {.input = lines[0] + "\n" + lines[2] + "\n"});
   CHECK(text.out == "\"<s>A red sign</s>\"\n\"<s><loc_7></s>\"\n");
+  const Child wrong = florence2({"tokenize", "-q", "--decode"}, {.input = "[-1]\n[4294967296]\n[99999]\n[\"a\"]\n"});
+  CHECK(wrong.status == 65);
+  const Words errors = lines_of(wrong.err);
+  REQUIRE(errors.size() == 4);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const char* const found[] = {"-1", "4294967296", "99999", "\"a\""};
+    CHECK(errors[i] ==
+          "florence2: error: line " + std::to_string(i + 1) + ": ids are 0…1754 in this vocabulary, found " + found[i]);
+  }
   const Child plain = florence2({"tokenize", "-q", "--decode", "--skip-special"}, {.input = lines[0] + "\n"});
   CHECK(plain.out == "\"A red sign\"\n");
 }

@@ -69,7 +69,12 @@ Result<json::Value> decode_ids(const Tokenizer& tokenizer, const json::Value& ar
   std::vector<std::int32_t> ids;
   for (const json::Value& value : *array.array()) {
     const std::int64_t* id = value.integer();
-    if (id == nullptr || *id < 0 || *id > INT32_MAX) return wrong_kind("an array of ids", value);
+    if (id == nullptr || *id < 0 || *id >= tokenizer.size()) {
+      return Error{
+          ErrorCode::data,
+          "ids are 0…" + std::to_string(tokenizer.size() - 1) + " in this vocabulary, found " + json::dump(value),
+          {}};
+    }
     ids.push_back(static_cast<std::int32_t>(*id));
   }
   return json::Value(tokenizer.decode(ids, skip_special));
