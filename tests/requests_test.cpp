@@ -49,7 +49,7 @@ TEST_CASE("what is wrong with a request is one line that names it, before the mo
     const char* message;
   };
   const Row rows[] = {
-      {"nonsense", "line 2: "},
+      {"nonsense", "line 2: not JSON: "},
       {"[1]", "line 2: must be an object, found an array"},
       {R"({"task": "od"})", "line 2: \"image\" is missing"},
       {R"({"image": "-", "task": "od"})", "line 2: \"image\" must be a file, found \"-\""},
@@ -60,7 +60,8 @@ TEST_CASE("what is wrong with a request is one line that names it, before the mo
       {R"({"image": "a.png", "tsak": "od"})", "line 2: unknown member \"tsak\"; there are image, task"},
       {R"({"image": "a.png", "task": "od", "text": "x"})", "line 2: task <OD> takes no text"},
       {R"({"image": "a.png", "task": "od", "region": [1, 2, 3, 4]})", "line 2: task <OD> takes no region"},
-      {R"({"image": "a.png", "task": "region_to_ocr"})", "line 2: task <REGION_TO_OCR> needs a region"},
+      {R"({"image": "a.png", "task": "region_to_ocr"})", "line 2: task <REGION_TO_OCR> needs a region: \"region\""},
+      {R"({"image": "a.png", "task": "caption_to_phrase_grounding"})", "GROUNDING> needs a \"text\""},
       {R"({"image": "a.png", "task": "region_to_ocr", "region": [1, 2, 3]})", "must be four numbers"},
       {R"({"image": "a.png", "task": "region_to_ocr", "region": [1, 2, 3, "4"]})", "must be four numbers"},
       {R"({"image": "a.png", "task": "region_to_ocr", "region": [9, 2, 3, 4]})", "x0 ≤ x1"},

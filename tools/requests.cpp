@@ -60,6 +60,10 @@ Status take_member(RequestLine& request, const std::string& name, const json::Va
   return {};
 }
 
+Error needs(const Job& job, const std::string& input) {
+  return wrong("task " + std::string(job.task_token()) + " needs " + input);
+}
+
 /// What cannot be asked, whatever the picture.
 Status check(const RequestLine& request, Compat compat) {
   const Job& job = request.job;
@@ -72,12 +76,16 @@ Status check(const RequestLine& request, Compat compat) {
   const bool takes_region = task_info(*job.task).input == TaskInput::region;
   if (job.region && !takes_region) return wrong("task " + std::string(job.task_token()) + " takes no region");
   if (job.region) return job.text.empty() ? Status() : wrong("needs either \"text\" or \"region\", not both");
+  if (job.text.empty() && task_info(*job.task).input == TaskInput::text) return needs(job, "a \"text\"");
+  if (job.text.empty() && takes_region) return needs(job, "a region: \"region\": [x0, y0, x1, y1]");
   const auto prompt = build_prompt(*job.task, job.text, compat);
   return prompt ? Status() : prompt.error();
 }
 
 Result<RequestLine> parse_request(std::string_view line, const RunOptions& shared) {
-  FL_ASSIGN(const json::Value value, json::parse(line));
+  const auto parsed = json::parse(line);
+  if (!parsed) return wrong("not JSON: " + parsed.error().text());
+  const json::Value& value = *parsed;
   if (value.object() == nullptr) return wrong("must be an object, found " + std::string(value.kind()));
   RequestLine request;
   request.job.answer = shared.prompt_answer;
