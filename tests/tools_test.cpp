@@ -93,6 +93,14 @@ TEST_CASE("drawing stays inside the picture, whatever the sizes") {
   CHECK(back->rgb == canvas.rgb());
 }
 
+TEST_CASE("narrow pictures are enlarged, too, as far as files stay handy") {
+  CHECK(enlargement(240, 352) == 3);
+  CHECK(enlargement(20, 900) == 9);
+  CHECK(enlargement(900, 100) == 3);
+  CHECK(enlargement(1, 60000) == 1);
+  CHECK(enlargement(1920, 1080) == 1);
+}
+
 TEST_CASE("a caption becomes a strip below the picture") {
   const std::vector<std::uint8_t> rgb(std::size_t{3} * 100 * 50, 128);
   const ImageView view{rgb.data(), 100, 50, 300};

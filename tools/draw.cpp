@@ -11,8 +11,9 @@ namespace {
 
 constexpr Color kBlack = {0, 0, 0}, kWhite = {255, 255, 255}, kStripText = {32, 32, 32};
 constexpr float kBorderOpacity = 0.45f, kFillOpacity = 0.4f;
-constexpr int kReadableSide = 720;  // pictures are enlarged until the longer side has so many pixels
-constexpr int kLargestScale = 32;
+constexpr int kReadableSide = 720;   // pictures are enlarged until the longer side has so many pixels
+constexpr int kReadableWidth = 240;  // and the shorter side so many, for labels have to fit
+constexpr int kLargestScale = 32, kLargestSide = 8192;
 
 /// Outlines in the colour of the thing on a darker border, which shows on any background.
 void paint(Canvas& canvas, const Mark& mark, float line) {
@@ -61,8 +62,10 @@ Answer enlarged(Answer answer, float scale) {
 }  // namespace
 
 int enlargement(int width, int height) {
-  const int side = std::max(width, height);
-  return std::clamp((kReadableSide + side - 1) / side, 1, kLargestScale);
+  const auto times = [](int wanted, int side) { return (wanted + side - 1) / side; };
+  const int longer = std::max(width, height), shorter = std::min(width, height);
+  const int for_labels = std::min(times(kReadableWidth, shorter), kLargestSide / longer);
+  return std::clamp(std::max(times(kReadableSide, longer), for_labels), 1, kLargestScale);
 }
 
 Canvas draw_answer(const ImageView& image, const Answer& answer, const std::optional<Box>& region) {
