@@ -101,6 +101,18 @@ TEST_CASE("narrow pictures are enlarged, too, as far as files stay handy") {
   CHECK(enlargement(1920, 1080) == 1);
 }
 
+TEST_CASE("a label that is too long is cut, its score is not") {
+  Answer answer{.kind = AnswerKind::boxes, .text = {}, .items = {}};
+  answer.items.push_back({std::string(200, 'x'), Box{10, 10, 300, 300}, 0.75f});
+  answer.items.push_back({"", Box{10, 10, 300, 300}, 0.5f});
+  const Scene scene = make_scene(400, 400, answer);
+  REQUIRE(scene.plates.size() == 2);
+  CHECK(scene.plates[0].text.starts_with("xxx"));
+  CHECK(scene.plates[0].text.ends_with("x... 0.75"));
+  CHECK(scene.plates[1].text == "0.50");
+  for (const Plate& plate : scene.plates) CHECK(plate.box.x1 <= 400);
+}
+
 TEST_CASE("a caption becomes a strip below the picture") {
   const std::vector<std::uint8_t> rgb(std::size_t{3} * 100 * 50, 128);
   const ImageView view{rgb.data(), 100, 50, 300};

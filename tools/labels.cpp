@@ -60,11 +60,13 @@ std::string fit(const Font& font, std::string_view text, float width) {
   return std::string(text.substr(0, bytes));
 }
 
-void add_plate(Scene& scene, const Font& font, const Mark& mark, std::string text) {
-  if (text.empty()) return;
+void add_plate(Scene& scene, const Font& font, const Mark& mark, std::string label, const std::string& score) {
+  if (label.empty() && score.empty()) return;
+  const std::string end = (label.empty() || score.empty() ? "" : " ") + score;
   const float padding = font.height() / 5, picture_width = static_cast<float>(scene.width);
   const float room = std::min(picture_width, std::max(picture_width / 2, 14 * font.height())) - 2 * padding;
-  if (font.width(text) > room) text = fit(font, text, room - font.width("...")) + "...";
+  if (font.width(label + end) > room) label = fit(font, label, room - font.width("..." + end)) + "...";
+  std::string text = label + end;
   const Box box = place(scene, bounds(mark.item), mark.filled, font.width(text) + 2 * padding);
   scene.plates.push_back({box, std::move(text), mark.color, text_color(mark.color)});
 }

@@ -29,11 +29,11 @@ std::vector<Color> choose_colors(const std::vector<Item>& items) {
   return colors;
 }
 
-std::string caption_of(const Item& item) {
-  if (item.score <= 0) return item.label;
+std::string score_of(const Item& item) {
+  if (item.score <= 0) return {};
   char score[16];
   std::snprintf(score, sizeof(score), "%.2f", static_cast<double>(item.score));
-  return item.label.empty() ? score : item.label + " " + score;
+  return score;
 }
 
 void add_items(Scene& scene, const Font& font, const std::vector<Item>& items) {
@@ -43,7 +43,7 @@ void add_items(Scene& scene, const Font& font, const std::vector<Item>& items) {
   }
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (scene.marks[i].outlines.empty()) continue;
-    add_plate(scene, font, scene.marks[scene.marks.size() - items.size() + i], caption_of(items[i]));
+    add_plate(scene, font, scene.marks[scene.marks.size() - items.size() + i], items[i].label, score_of(items[i]));
   }
 }
 
