@@ -191,6 +191,18 @@ TEST_CASE("the command writes the file and what it measured, or nothing at all")
   CHECK(*report.find("bytes_after")->integer() > *report.find("bytes_before")->integer());
   CHECK_FALSE(report.find("kept")->array()->empty());
 
+  const test::Words again = {"convert", "-q", "-m", kDemo, "-o", out, "-t", "1"};
+  test::program::check({"a model is there", again, 73, "holds a model already; --overwrite replaces it"});
+  folder.write("new/model-00001-of-00002.safetensors", "old");
+  folder.write("new/notes.txt", "mine");
+  test::Words replacing = again;
+  replacing.push_back("--overwrite");
+  CHECK(test::florence2(replacing).status == 0);
+  CHECK(std::filesystem::exists(out + "/notes.txt"));
+  for (const char* old : {"/calibration.json", "/model-00001-of-00002.safetensors"}) {
+    CHECK_FALSE(std::filesystem::exists(out + old));
+  }
+
   const std::string bad = folder.path() + "/bad", empty = folder.path() + "/empty", none = folder.path() + "/none";
   std::filesystem::create_directory(empty);
   folder.write("broken.png", "no picture");

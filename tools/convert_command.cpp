@@ -41,13 +41,14 @@ struct ConvertSettings {
   std::string model, output;
   ConvertOptions options;
   InputNames pictures;
-  double budget = CalibrationOptions().budget;
-  bool quiet = false;
+  std::optional<double> budget;
+  bool overwrite = false, quiet = false;
 };
 
 void declare(Arguments& arguments, ConvertSettings& settings) {
   add_model_option(arguments, settings.model);
   arguments.value("-o,--output", "DIR", "the new model folder", text_into(settings.output));
+  arguments.flag("--overwrite", settings.overwrite, "replace the model that is in the folder already");
   add_precision_option(arguments, settings.options.precision);
   arguments.positionals("IMAGE", "--calibrate",
                         "files or folders: keep what does not bear 8 bits on these pictures (eight are used at most)",
@@ -64,6 +65,42 @@ void declare(Arguments& arguments, ConvertSettings& settings) {
   add_quiet_option(arguments, settings.quiet);
 }
 
+/// The names of weights and of what describes them.
+bool is_of_weights(const std::string& name) {
+  constexpr std::string_view kNames[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                                         "pytorch_model.bin.index.json", "calibration.json"};
+  const bool shard = (name.starts_with("model-") && name.ends_with(".safetensors")) ||
+                     (name.starts_with("pytorch_model-") && name.ends_with(".bin"));
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames) ||
+         (shard && name.find("-of-") != std::string::npos);
+}
+
+std::vector<std::filesystem::path> weights_in(const std::string& folder) {
+  std::vector<std::filesystem::path> files;
+  std::error_code failure;
+  for (auto entry = std::filesystem::directory_iterator(folder, failure);
+       !failure && entry != std::filesystem::directory_iterator(); entry.increment(failure)) {
+    if (is_of_weights(entry->path().filename().string())) files.push_back(entry->path());
+  }
+  return files;
+}
+
+Status check_unused(const std::string& folder) {
+  if (weights_in(folder).empty()) return {};
+  return Error{ErrorCode::cannot_create, "holds a model already; --overwrite replaces it", folder};
+}
+
+/// What belonged to the model that was here before.
+Status remove_old_weights(const std::string& folder) {
+  for (const std::filesystem::path& file : weights_in(folder)) {
+    if (file.filename() == "model.safetensors") continue;  // the new ones
+    std::error_code failure;
+    std::filesystem::remove(file, failure);
+    if (failure) return Error{ErrorCode::io, "cannot remove the file: " + failure.message(), file.string()};
+  }
+  return {};
+}
+
 Result<std::optional<ConvertSettings>> parse_options(int argc, char** argv) {
   ConvertSettings settings;
   Arguments arguments("convert", kHeading);
@@ -71,6 +108,7 @@ Result<std::optional<ConvertSettings>> parse_options(int argc, char** argv) {
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return std::optional<ConvertSettings>();
   if (settings.output.empty()) return Error{ErrorCode::argument, "name the new model folder", "--output"};
+  if (!settings.overwrite) FL_TRY(check_unused(settings.output));
   return std::optional<ConvertSettings>(std::move(settings));
 }
 
@@ -96,8 +134,8 @@ Result<Calibration> calibrate(const std::string& folder, const ConvertSettings& 
   FL_ASSIGN(const std::vector<Picture> pictures, open_pictures(settings.pictures));
   std::vector<ImageView> views;
   for (const Picture& picture : pictures) views.push_back(picture.view());
-  CalibrationOptions options{settings.options.precision, settings.options.keep, settings.budget,
-                             settings.options.threads};
+  CalibrationOptions options{settings.options.precision, settings.options.keep,
+                             settings.budget.value_or(CalibrationOptions().budget), settings.options.threads};
   options.on_progress = [&](const std::string& what) {
     progress.show("measuring: " + what);
     return interrupt_signal() == 0;
@@ -132,6 +170,7 @@ Result<int> convert(int argc, char** argv) {
   };
   FL_ASSIGN(const ConvertReport report, convert_model(folder, settings->output, settings->options));
   progress.clear();
+  FL_TRY(remove_old_weights(settings->output));
   if (calibration) FL_TRY(write_calibration(*settings, *calibration, report));
   if (!settings->quiet) {
     print_note(settings->output + ": " + report.precision + ", " + std::to_string(report.bytes / 1'000'000) +
