@@ -212,7 +212,11 @@ TEST_CASE("the command writes the file and what it measured, or nothing at all")
            {"no such picture", {"convert", "-m", kDemo, "-o", bad, "--calibrate", none}, 66, "no such file"},
            {"no picture", {"convert", "-m", kDemo, "-o", bad, "--calibrate", broken}, 65, "broken.png"},
            {"no such matrix", {"convert", "-m", kDemo, "-o", bad, "--keep", "fc9"}, 64, "no matrix is called \"fc9\""},
-           {"budget", {"convert", "-m", kDemo, "-o", bad, "--budget", "-1"}, 64, "--budget"}}) {
+           {"budget", {"convert", "-m", kDemo, "-o", bad, "--budget", "-1"}, 64, "--budget"},
+           {"no pictures",
+            {"convert", "-m", kDemo, "-o", bad, "--budget", "1"},
+            64,
+            "--budget: goes with --calibrate"}}) {
     test::program::check(row);
   }
   CHECK_FALSE(std::filesystem::exists(bad));

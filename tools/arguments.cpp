@@ -9,6 +9,7 @@
 
 #include "core/edit_distance.hpp"
 #include "core/json.hpp"
+#include "core/utf8.hpp"
 #include "model/florence2.hpp"
 #include "tools/argument_words.hpp"
 
@@ -236,6 +237,14 @@ Result<float> parse_real(const std::string& value, float low, float high) {
     return usage_error("must be a number in " + json::dump(low) + "…" + json::dump(high) + ", found \"" + value + "\"");
   }
   return number;
+}
+
+Arguments::Accept utf8_only(Arguments::Accept use) {
+  return [use = std::move(use)](const std::string& value) -> Status {
+    const auto at = find_invalid_utf8(value);
+    if (at) return Error{ErrorCode::data, "not valid UTF-8 at byte " + std::to_string(*at), {}};
+    return use(value);
+  };
 }
 
 Arguments::Accept each_of(Arguments::Accept use) {

@@ -77,6 +77,8 @@ Arguments::Accept real_into(Target& target, float low, float high) {
     return {};
   };
 }
+/// Passes on what is UTF-8. Error data.
+Arguments::Accept utf8_only(Arguments::Accept use);
 /// Calls `use` with each part of a list with commas between, without the spaces around it; empty parts are errors.
 Arguments::Accept each_of(Arguments::Accept use);
 

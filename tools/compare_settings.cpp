@@ -71,7 +71,7 @@ void add_question_options(Arguments& arguments, CompareSettings& settings, JobOp
                          question.tasks.push_back(value);
                          return Status();
                        }));
-  arguments.value("--text", "TEXT", "the input of tasks that take text", text_into(question.text));
+  arguments.value("--text", "TEXT", "the input of tasks that take text", utf8_only(text_into(question.text)));
   arguments.repeatable("--region", "X0,Y0,X1,Y1", "the input of tasks that take a region, in pixels; may be repeated",
                        [&question](const std::string& value) -> Status {
                          FL_ASSIGN(const Box region, parse_region(value));

@@ -108,6 +108,9 @@ Result<std::optional<ConvertSettings>> parse_options(int argc, char** argv) {
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return std::optional<ConvertSettings>();
   if (settings.output.empty()) return Error{ErrorCode::argument, "name the new model folder", "--output"};
+  if (settings.budget && settings.pictures.names.empty()) {
+    return Error{ErrorCode::argument, "goes with --calibrate", "--budget"};
+  }
   if (!settings.overwrite) FL_TRY(check_unused(settings.output));
   return std::optional<ConvertSettings>(std::move(settings));
 }

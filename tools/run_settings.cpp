@@ -5,6 +5,7 @@
 #include "tools/formats.hpp"
 #include "tools/job_options.hpp"
 #include "tools/picture_outputs.hpp"
+#include "tools/run_checks.hpp"
 #include "tools/task_names.hpp"
 
 namespace florence2 {
@@ -60,6 +61,19 @@ Arguments::Accept append_to(std::vector<std::string>& target) {
   };
 }
 
+Status check_class(const std::string& label) {
+  if (label.find_first_of("<\n") == std::string::npos) return {};
+  return Error{ErrorCode::argument, "class \"" + label + "\" must be text without '<' or line breaks", {}};
+}
+
+Arguments::Accept class_into(std::vector<std::string>& target) {
+  return [&target](const std::string& label) -> Status {
+    FL_TRY(check_class(label));
+    target.push_back(label);
+    return {};
+  };
+}
+
 std::vector<std::string> task_names() {
   std::vector<std::string> names;
   for (const TaskInfo& info : all_tasks()) names.push_back(short_name(info));
@@ -72,7 +86,7 @@ void add_task_options(Arguments& arguments, JobOptions& question, RunOptions& an
                        each_of(append_to(question.tasks)));
   arguments.choices(task_names());
   arguments.value("--text", "TEXT", "the input of tasks that take text; alone: where these things are",
-                  text_into(question.text));
+                  utf8_only(text_into(question.text)));
   arguments.repeatable("--region", "X0,Y0,X1,Y1", "the input of tasks that take a region, in pixels; may be repeated",
                        [&](const std::string& value) {
                          auto region = parse_region(value);
@@ -81,11 +95,11 @@ void add_task_options(Arguments& arguments, JobOptions& question, RunOptions& an
                          return Status();
                        });
   arguments.repeatable("--classes", "A,B,C", "labels that answers may use; alone: objects of these classes",
-                       each_of(append_to(answer.classes)));
+                       utf8_only(each_of(class_into(answer.classes))));
   arguments.value("--tasks", "FILE.json", "tasks of your own, for fine-tunes, to be named with -p",
                   text_into(question.task_file));
   arguments.repeatable("--prompt", "TEXT", "send TEXT as it is, for fine-tunes with prompts of their own",
-                       append_to(question.prompts));
+                       utf8_only(append_to(question.prompts)));
   add_choice<AnswerKind>(
       arguments, {{}, "--answer", "KIND", "how to read the answer to --prompt: text, boxes, quads, polygons", {}},
       answer.prompt_answer,
@@ -213,34 +227,6 @@ void declare(Arguments& arguments, RunSettings& settings, JobOptions& question, 
   add_sampling_options(arguments, settings.answer.generation);
 }
 
-/// Pictures and questions come from the options or from a file of requests, not from both.
-Status check_sources(const RunSettings& settings, const JobOptions& question) {
-  const bool pictures = !settings.inputs.names.empty() || !settings.inputs.list.empty();
-  if (settings.requests.empty()) {
-    if (pictures) return {};
-    return Error{ErrorCode::argument, "no picture given; try `florence2 photo.jpg`, or --help", {}};
-  }
-  if (pictures) return Error{ErrorCode::argument, "names the pictures: leave out others", "--requests"};
-  const bool asked = !question.tasks.empty() || !question.prompts.empty() || !question.text.empty() ||
-                     !question.regions.empty() || !question.task_file.empty() || !settings.answer.classes.empty();
-  if (asked) return Error{ErrorCode::argument, "says what to ask: leave out --task, --text and the like", "--requests"};
-  if (settings.stream) return Error{ErrorCode::argument, "does not go with --requests", "--stream"};
-  return {};
-}
-
-/// Options that do not go together.
-Status check(const RunSettings& settings) {
-  const FormatInfo& format = format_info(settings.format);
-  if (format.place == FormatPlace::folder && settings.output.empty()) {
-    const std::string name(format.name);
-    return Error{ErrorCode::argument, name + " writes several files: name a folder with -o DIR", "--format"};
-  }
-  if (settings.stream && settings.format != Format::text) {
-    return Error{ErrorCode::argument, "goes with --format text", "--stream"};
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<std::optional<RunSettings>> parse_run_settings(int argc, char** argv) {
@@ -254,7 +240,7 @@ Result<std::optional<RunSettings>> parse_run_settings(int argc, char** argv) {
   FL_TRY(check_sources(settings, question));
   FL_ASSIGN(settings.jobs, make_jobs(question, settings));
   settings.format = format.value_or(settings.requests.empty() ? Format::text : Format::jsonl);
-  FL_TRY(check(settings));
+  FL_TRY(check_combinations(settings, question));
   settings.picture.scale_grey16 = settings.answer.compat == Compat::none;
   return std::optional<RunSettings>(std::move(settings));
 }
