@@ -146,6 +146,14 @@ TEST_CASE("CSV is UTF-8, whatever files are called") {
   CHECK(child.out.find("/a\xEF\xBF\xBD.png,240,352,") != std::string::npos);
 }
 
+TEST_CASE("what a format cannot hold is said") {
+  const TempFolder folder;
+  const Child child = florence2({"-m", test::source_dir() + "/weights/demo", "-p", "od,caption", "--beams", "1", "-f",
+                                 "yolo", "-o", folder.path(), picture(1), picture(2)});
+  CHECK(child.status == 0);
+  CHECK(child.err == "florence2: note: yolo holds boxes and outlines: the text of caption is left out\n");
+}
+
 TEST_CASE("side-car files lie beside the pictures and are not replaced unasked") {
   const Tree tree;
   const Words arguments = {"-q", "-f", "txt", tree.folder.file("in")};

@@ -32,6 +32,7 @@ class Run {
   Status prepare();
   Status collect_assignments();
   Status open_outputs();
+  void note_lost_texts() const;
   Status open_drawing(const DrawOptions& options);
   std::vector<std::string> files_read() const;
   Status load_model();
@@ -95,6 +96,7 @@ Status Run::open_outputs() {
   const bool several_files = assignments_.size() > 1;
   const bool several_jobs = std::any_of(assignments_.begin(), assignments_.end(),
                                         [](const Assignment& assignment) { return assignment.jobs.size() > 1; });
+  if (!settings_.quiet) note_lost_texts();
   const auto names = std::make_shared<OutputNames>(files_read());
   FL_ASSIGN(Writer answers, make_answer_writer(settings_, several_files || several_jobs, names));
   writers_.push_back(std::move(answers));
@@ -108,6 +110,16 @@ Status Run::open_outputs() {
     writers_.push_back(crops_writer(std::move(folder)));
   }
   return {};
+}
+
+void Run::note_lost_texts() const {
+  if (settings_.format != Format::yolo) return;
+  for (const Assignment& assignment : assignments_) {
+    for (const Job& job : assignment.jobs) {
+      if (job.answer != AnswerKind::text) continue;
+      return print_note("yolo holds boxes and outlines: the text of " + job.name() + " is left out");
+    }
+  }
 }
 
 Status Run::open_drawing(const DrawOptions& options) {
