@@ -404,6 +404,16 @@ TEST_CASE("tasks of one's own come from a file; prompts say how to read their an
                          "Locate the objects with category name in the image.", picture(1)})) == expected);
 }
 
+TEST_CASE("tasks of one's own are told apart by their names") {
+  const TempFolder folder;
+  const std::string things = R"({"name":"things","token":"<A>","prompt":"a"})";
+  const std::string one = folder.write("one.json", "{\"tasks\":[" + things + "]}");
+  const std::string two =
+      folder.write("two.json", "{\"tasks\":[" + things + R"(,{"name":"Things","token":"<B>","prompt":"b"}]})");
+  check({"unknown", {"--tasks", one, "-p", "thinks", picture(1)}, 64, "; of your own: things"});
+  check({"twice", {"--tasks", two, "-p", "things", picture(1)}, 65, "two.json: two tasks are called \"Things\""});
+}
+
 TEST_CASE("the environment has a twin of every option, and the command line wins") {
   const Words ask = {"-q", "--max-new-tokens", "4", picture(1)};
   const Child json = florence2(ask, {.environment = {"FLORENCE2_FORMAT=jsonl", "FLORENCE2_TASK=od,caption"}});

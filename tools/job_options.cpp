@@ -1,6 +1,7 @@
 #include "tools/job_options.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "tools/task_names.hpp"
 
@@ -22,8 +23,21 @@ Job job_of(Task task) { return {.task = task, .answer = task_info(task).answer};
 Result<Job> find_task(const std::vector<CustomTask>& custom, const std::string& name) {
   if (const CustomTask* task = find_custom(custom, name)) return Job{.custom = *task, .answer = task->answer};
   const auto task = parse_task_name(name);
-  if (!task) return Error{task.error().code, task.error().message, "--task"};
-  return job_of(*task);
+  if (task) return job_of(*task);
+  std::string message = task.error().message;
+  for (const CustomTask& own : custom) message += (&own == &custom.front() ? "; of your own: " : ", ") + own.name;
+  return Error{task.error().code, std::move(message), "--task"};
+}
+
+Result<std::vector<CustomTask>> read_tasks(const std::string& file) {
+  FL_ASSIGN(std::vector<CustomTask> tasks, load_tasks(file));
+  std::set<std::string> names;
+  for (const CustomTask& task : tasks) {
+    if (!names.insert(lower_case(task.name)).second) {
+      return Error{ErrorCode::data, "two tasks are called \"" + task.name + "\"", file};
+    }
+  }
+  return tasks;
 }
 
 Task default_task(const JobOptions& question, const RunSettings& settings) {
@@ -89,7 +103,7 @@ TaskInput Job::input() const {
 Result<std::vector<Job>> make_jobs(const JobOptions& question, const RunSettings& settings) {
   std::vector<CustomTask> custom;
   if (!question.task_file.empty()) {
-    FL_ASSIGN(custom, load_tasks(question.task_file));
+    FL_ASSIGN(custom, read_tasks(question.task_file));
   }
   std::vector<Job> jobs;
   for (const std::string& name : question.tasks) {

@@ -19,7 +19,7 @@ struct JobOptions {
 
 /// A job for each task and region, in the order asked; prompts last. Without any: open-vocabulary detection when
 /// classes are given, text with quadrilaterals when lines are asked for, else a caption. Errors: argument for unknown
-/// tasks, inputs that nobody takes, tasks that miss theirs; load_tasks().
+/// tasks, inputs that nobody takes, tasks that miss theirs; those of load_tasks(); data for two tasks of one name.
 Result<std::vector<Job>> make_jobs(const JobOptions& question, const RunSettings& settings);
 
 }  // namespace florence2
