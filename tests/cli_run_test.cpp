@@ -424,6 +424,8 @@ TEST_CASE("the environment has a twin of every option, and the command line wins
   const Child wrong = florence2(ask, {.environment = {"FLORENCE2_BEAMS=many"}});
   CHECK(wrong.status == 64);
   CHECK(wrong.err == "florence2: error: FLORENCE2_BEAMS: must be 1…16, found \"many\"\n");
+  const Child useless = florence2({"-p", "od", picture(1)}, {.environment = {"FLORENCE2_REGION=1,2,3,4"}});
+  CHECK(useless.err == "florence2: error: FLORENCE2_REGION: task <OD> takes no region\n");
   CHECK(florence2({picture(1)}, {.environment = {"FLORENCE2_QUIET=1"}}).err.empty());
 }
 

@@ -50,7 +50,8 @@ struct Arguments::Impl {
   CLI::App app;
   std::string command, heading, group = "Options";
   std::vector<Entry> entries;
-  std::optional<Error> error;  // the first one that a callback found
+  std::optional<Error> error;                    // the first one that a callback found
+  std::map<std::string, std::string> variables;  // that gave options their values
   CLI::Option* positional = nullptr;
   CLI::Option* positional_option = nullptr;
   std::vector<std::string>* positional_target = nullptr;
@@ -108,6 +109,7 @@ Status Arguments::Impl::read_environment() {
     if (value == nullptr || *value == '\0') continue;
     const Status status = entry.accept(value);
     if (!status) return Error{status.error().code, status.error().message, name};
+    variables[long_name(entry.help)] = name;
   }
   return {};
 }
@@ -209,6 +211,12 @@ Result<bool> Arguments::parse(int argc, char** argv) {
   FL_TRY(impl_->read_environment());
   FL_TRY(impl_->collect_positionals());
   return true;
+}
+
+Error Arguments::as_given(Error error) const {
+  const auto variable = impl_->variables.find(error.where);
+  if (variable != impl_->variables.end()) error.where = variable->second;
+  return error;
 }
 
 Result<std::int64_t> parse_integer(const std::string& value, std::int64_t low, std::int64_t high) {

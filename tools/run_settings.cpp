@@ -227,6 +227,15 @@ void declare(Arguments& arguments, RunSettings& settings, JobOptions& question, 
   add_sampling_options(arguments, settings.answer.generation);
 }
 
+/// What was asked, once all options are known.
+Status complete(RunSettings& settings, const JobOptions& question, std::optional<Format> format) {
+  FL_TRY(check_sources(settings, question));
+  FL_ASSIGN(settings.jobs, make_jobs(question, settings));
+  settings.format = format.value_or(settings.requests.empty() ? Format::text : Format::jsonl);
+  settings.picture.scale_grey16 = settings.answer.compat == Compat::none;
+  return check_combinations(settings, question);
+}
+
 }  // namespace
 
 Result<std::optional<RunSettings>> parse_run_settings(int argc, char** argv) {
@@ -237,11 +246,8 @@ Result<std::optional<RunSettings>> parse_run_settings(int argc, char** argv) {
   declare(arguments, settings, question, format);
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return std::optional<RunSettings>();
-  FL_TRY(check_sources(settings, question));
-  FL_ASSIGN(settings.jobs, make_jobs(question, settings));
-  settings.format = format.value_or(settings.requests.empty() ? Format::text : Format::jsonl);
-  FL_TRY(check_combinations(settings, question));
-  settings.picture.scale_grey16 = settings.answer.compat == Compat::none;
+  const Status completed = complete(settings, question, format);
+  if (!completed) return arguments.as_given(completed.error());
   return std::optional<RunSettings>(std::move(settings));
 }
 
