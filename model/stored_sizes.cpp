@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <utility>
 
 #include "model/text_encoder.hpp"
 
@@ -11,6 +12,24 @@ namespace {
 
 std::string_view size_with_width(std::int64_t d_model) {
   return d_model == 768 ? "base" : d_model == 1024 ? "large" : "another size";
+}
+
+/// Each becomes an index into the embedding or into a row of logits.
+Status check_tokens(const TextConfig& text) {
+  const std::array<std::pair<const char*, int>, 6> tokens{{{"bos_token_id", text.bos},
+                                                           {"pad_token_id", text.pad},
+                                                           {"eos_token_id", text.eos},
+                                                           {"decoder_start_token_id", text.decoder_start},
+                                                           {"forced_bos_token_id", text.forced_bos},
+                                                           {"forced_eos_token_id", text.forced_eos}}};
+  for (const auto& [name, id] : tokens) {
+    if (id < text.vocabulary) continue;
+    return Error{ErrorCode::model,
+                 std::string(name) + " = " + std::to_string(id) + ", the vocabulary has " +
+                     std::to_string(text.vocabulary) + " tokens",
+                 ""};
+  }
+  return {};
 }
 
 }  // namespace
@@ -39,7 +58,7 @@ Status adopt_sizes(const WeightReader& reader, TextConfig& text) {
   if (positions.size() == 2) {
     text.max_positions = static_cast<int>(std::clamp<std::int64_t>(positions[0] - kPositionOffset, 1, 1 << 24));
   }
-  return {};
+  return check_tokens(text);
 }
 
 }  // namespace florence2

@@ -14,7 +14,7 @@ namespace florence2 {
 std::string token_embedding_name(const WeightReader& reader);
 
 /// Corrects vocabulary and positions to what the file has: copies of one model differ in both. Error model: another
-/// width.
+/// width, or a special token beyond the vocabulary.
 Status adopt_sizes(const WeightReader& reader, TextConfig& text);
 
 }  // namespace florence2

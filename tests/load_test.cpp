@@ -101,6 +101,23 @@ TEST_CASE("vocabulary and positions are the file's") {
   CHECK(file.loaded_config.text.max_positions == 30);
 }
 
+TEST_CASE("a special token beyond the file's vocabulary is refused") {
+  TinyFile file;
+  file.loaded_config.text.vocabulary = 1'000'000;
+  const auto [name, token] =
+      GENERATE(table<const char*, int TextConfig::*>({{"bos_token_id", &TextConfig::bos},
+                                                      {"pad_token_id", &TextConfig::pad},
+                                                      {"eos_token_id", &TextConfig::eos},
+                                                      {"decoder_start_token_id", &TextConfig::decoder_start},
+                                                      {"forced_bos_token_id", &TextConfig::forced_bos},
+                                                      {"forced_eos_token_id", &TextConfig::forced_eos}}));
+  file.loaded_config.text.*token = 67;
+  const auto weights = file.load();
+  REQUIRE_FALSE(weights);
+  CHECK(weights.error().code == ErrorCode::model);
+  CHECK(weights.error().message == std::string(name) + " = 67, the vocabulary has 67 tokens");
+}
+
 TEST_CASE("the token embedding may stand under an alias") {
   TinyFile file;
   const std::string side = GENERATE("encoder", "decoder");
