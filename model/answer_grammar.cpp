@@ -105,7 +105,8 @@ void AnswerGrammar::add_new_item(const GrammarState& state, int room, Ranges& ra
   ranges.push_back({eos_, eos_ + 1});
   if (state.phase == Phase::start && bos_ >= 0 && room > 1) ranges.push_back({bos_, bos_ + 1});
   if (rules_.labelled) add_label(state, room, ranges);
-  if (!rules_.labelled || state.phase != Phase::start) {
+  const bool first = state.phase == Phase::start || state.phase == Phase::begun;
+  if (!rules_.labelled || !first) {
     if (state.phase != Phase::outlined) {
       add_shape(state, room, ranges);
     } else if (room >= kLeastOutline + 2) {
@@ -118,6 +119,7 @@ void AnswerGrammar::allowed(const GrammarState& state, int room, std::vector<IdR
   ranges.clear();
   switch (state.phase) {
     case Phase::start:
+    case Phase::begun:
     case Phase::closed:
     case Phase::outlined:
       add_new_item(state, room, ranges);
@@ -167,7 +169,9 @@ GrammarState AnswerGrammar::next(GrammarState state, std::int32_t token) const {
   } else if (token == poly_end_) {
     state.phase = Phase::outlined;
     state.in_poly = false;
-  } else if (token != bos_) {
+  } else if (token == bos_) {
+    state.phase = Phase::begun;
+  } else {
     const std::int32_t from = state.phase == Phase::label ? state.node : LabelTrie::kRoot;
     state.node = labels_.empty() ? LabelTrie::kRoot : labels_.child(from, token);
     state.phase = Phase::label;

@@ -21,7 +21,8 @@ struct IdRange {
 
 /// Where a sequence stands. Of boxes and quads a group has 4 or 8 locations; an outline has 3 or more points.
 struct GrammarState {
-  enum class Phase : std::uint8_t { start, label, group, closed, outline, outlined, ended };
+  /// Only at the start, once, a <s> may follow.
+  enum class Phase : std::uint8_t { start, begun, label, group, closed, outline, outlined, ended };
   Phase phase = Phase::start;
   bool in_poly = false;        // between <poly> and </poly>
   bool has_groups = false;     // an answer has either boxes or outlines,
@@ -43,6 +44,9 @@ class AnswerGrammar {
   void allowed(const GrammarState& state, int room, std::vector<IdRange>& ranges) const;
   /// After a token that was allowed.
   GrammarState next(GrammarState state, std::int32_t token) const;
+  /// After the token that the generation rules forced at the start, whichever it is: it stands where <s> does, and is
+  /// no part of the answer's form.
+  GrammarState after_forced() const { return {.phase = Phase::begun}; }
   /// Inside one of the listed labels repeated n-grams must be allowed, or a label could not be used twice.
   bool repeats_freely(const GrammarState& state) const {
     return state.phase == GrammarState::Phase::label && !labels_.empty();

@@ -104,7 +104,10 @@ void BeamSearch::extend(std::size_t place, const Candidate& candidate) {
   child.log_probs.push_back(candidate.log_prob);
   child.confidences.push_back(confidence_of(candidate));
   child.score = candidate.score;
-  if (grammar_ != nullptr) child.state = grammar_->next(parent.state, candidate.token);
+  if (grammar_ != nullptr) {
+    const bool forced = forced_token(rules_, steps_) >= 0;
+    child.state = forced ? grammar_->after_forced() : grammar_->next(parent.state, candidate.token);
+  }
   tokens_[place] = candidate.token;
   parents_[place] = candidate.beam;
 }

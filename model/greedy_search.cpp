@@ -25,9 +25,10 @@ Result<bool> GreedySearch::advance(View<const float> logits) {
   FL_TRY(choose(logits));
   const std::int32_t token = result_.ids.back();
   tokens_[0] = token;
-  if (grammar_ != nullptr) state_ = grammar_->next(state_, token);
+  const bool forced = forced_token(rules_, steps_) >= 0;
+  if (grammar_ != nullptr) state_ = forced ? grammar_->after_forced() : grammar_->next(state_, token);
   const bool ended = token == rules_.eos;
-  result_.complete = ended && forced_token(rules_, steps_) < 0;
+  result_.complete = ended && !forced;
   return !ended && steps_ < rules_.max_new_tokens;
 }
 

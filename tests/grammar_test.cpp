@@ -1,5 +1,6 @@
 // Answers under the grammar: random logits may ask for anything, what comes out is always well formed.
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <map>
 #include <regex>
@@ -211,6 +212,44 @@ TEST_CASE("only listed labels are answered, each as often as the picture asks") 
       CHECK(std::find(labels.begin(), labels.end(), label) != labels.end());
     }
   }
+}
+
+TEST_CASE("a forced first token that no answer has leaves what follows well formed") {
+  Context context(*available_tables().back(), 1);
+  Random random(54);
+  Noise noise(random, demo());
+  const auto trie = LabelTrie::build(std::vector<std::string>{"heart"}, demo());
+  REQUIRE(trie);
+  const AnswerGrammar grammar({AnswerKind::boxes}, demo(), *trie);
+  const std::regex shape(kinds().front().shape);
+  for (int trial = 0; trial < 300; ++trial) {
+    GenerationRules rules = random_rules(random, trial % 3 == 0 ? 3 : 1);
+    // None of them can begin a label of the list.
+    rules.forced_bos = std::array{100, demo().location_base(), *demo().id_of("<poly>")}[random.bits() % 3];
+    std::vector<std::int32_t> ids = decode(context, rules, grammar, noise).ids;
+    REQUIRE(ids[1] == rules.forced_bos);
+    ids.erase(ids.begin() + 1);
+    CHECK(well_formed(demo(), kinds().front(), ids, shape));
+  }
+}
+
+TEST_CASE("<s> comes once at most, before all else") {
+  Context context(*available_tables().back(), 1);
+  Random random(55);
+  Noise noise(random, demo());
+  const auto trie = LabelTrie::build(std::vector<std::string>{"a big blue square"}, demo());
+  REQUIRE(trie);
+  const AnswerGrammar grammar({AnswerKind::boxes}, demo(), *trie);
+  int seen = 0;
+  for (int trial = 0; trial < 300; ++trial) {
+    GenerationRules rules = random_rules(random, trial % 3 == 0 ? 3 : 1);
+    rules.forced_bos = trial % 2 == 0 ? 0 : -1;
+    rules.min_new_tokens = static_cast<int>(random.bits() % 30);
+    const std::vector<std::int32_t> ids = decode(context, rules, grammar, noise).ids;
+    seen += ids[1] == 0 && rules.forced_bos < 0;
+    CHECK(std::find(ids.begin() + 2, ids.end(), 0) == ids.end());
+  }
+  CHECK(seen > 0);  // where it is not forced the model may still choose it
 }
 
 TEST_CASE("confidences are probabilities among the tokens that the rules allow") {
