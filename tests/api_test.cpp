@@ -281,11 +281,20 @@ TEST_CASE("folders and instruction sets that are not there are refused") {
   CHECK(isa.error().code == ErrorCode::argument);
 }
 
-TEST_CASE("a token without an embedding is refused") {
-  const test::TempFolder folder;
-  for (const char* name : {"config.json", "preprocessor_config.json", "model.safetensors"}) {
-    std::filesystem::copy_file(kFolder + "/" + name, folder.file(name));
+/// A copy of the demo checkpoint without `left_out`, to be spoiled.
+struct DemoCopy {
+  explicit DemoCopy(std::string_view left_out) {
+    for (const char* name :
+         {"config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors"}) {
+      if (name != left_out) std::filesystem::copy_file(kFolder + "/" + name, folder.file(name));
+    }
   }
+  test::TempFolder folder;
+};
+
+TEST_CASE("a token without an embedding is refused") {
+  const DemoCopy copy("tokenizer.json");
+  const test::TempFolder& folder = copy.folder;
   auto tokenizer = read_file(kFolder + "/tokenizer.json", 1 << 20);
   REQUIRE(tokenizer);
   const std::string list = "\"added_tokens\": [";
@@ -297,6 +306,19 @@ TEST_CASE("a token without an embedding is refused") {
   REQUIRE_FALSE(model);
   check_error(model.error(), ErrorCode::model, "token \"<extra>\" has id 1755, the embedding has 1755 rows");
   CHECK(model.error().where == folder.file("tokenizer.json"));
+}
+
+TEST_CASE("ends of answers that configuration and tokenizer call differently are refused") {
+  const DemoCopy copy("config.json");
+  auto config = read_file(kFolder + "/config.json", 1 << 20);
+  REQUIRE(config);
+  const std::string id = "\"eos_token_id\": 2";
+  config->replace(config->find(id), id.size(), "\"eos_token_id\": 5");
+  copy.folder.write("config.json", *config);
+  const auto model = Model::load(copy.folder.path());
+  REQUIRE_FALSE(model);
+  check_error(model.error(), ErrorCode::model, "eos_token_id = 5, </s> has id 2 in tokenizer.json");
+  CHECK(model.error().where == copy.folder.file("config.json"));
 }
 
 TEST_CASE("what is thrown inside becomes an error") {
