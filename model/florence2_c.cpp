@@ -31,13 +31,6 @@ fl2_task_info task_info_of(const CustomTask& task) {
           static_cast<int>(task.input)};
 }
 
-template <typename Options>
-void write_defaults(Options defaults, Options* options, std::size_t size) {
-  if (options == nullptr) return;
-  defaults.size = size;
-  std::memcpy(options, &defaults, std::min(size, sizeof(Options)));
-}
-
 fl2_picture_options picture_defaults() {
   const PictureOptions defaults;
   return {sizeof(fl2_picture_options), defaults.exif_rotate, defaults.allow_truncated,

@@ -114,6 +114,14 @@ Status write_struct(Struct values, Struct* out, const char* name) {
   return {};
 }
 
+/// Writes as much of `defaults` as a caller's struct of `size` bytes holds.
+template <typename Options>
+void write_defaults(Options defaults, Options* options, std::size_t size) {
+  if (options == nullptr) return;
+  defaults.size = size;
+  std::memcpy(options, &defaults, std::min(size, sizeof(Options)));
+}
+
 /// Moves `value` into a new handle at `*out`.
 template <typename Handle, typename Value>
 void give(Handle** out, Value&& value) {

@@ -141,12 +141,7 @@ fl2_status run(fl2_runner* runner, const fl2_image* image, const fl2_run_options
 using namespace florence2;
 using namespace florence2::c_api;
 
-void fl2_run_options_init(fl2_run_options* options, size_t size) {
-  if (options == nullptr) return;
-  fl2_run_options defaults = run_defaults();
-  defaults.size = size;
-  std::memcpy(options, &defaults, std::min(size, sizeof defaults));
-}
+void fl2_run_options_init(fl2_run_options* options, size_t size) { write_defaults(run_defaults(), options, size); }
 
 // --- Encoding -----------------------------------------------------------------------------------------
 
