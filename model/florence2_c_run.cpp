@@ -256,14 +256,22 @@ fl2_status fl2_run_batch(fl2_runner* runner, const fl2_request* requests, size_t
   return call([&]() -> Status {
     FL_TRY(require(runner, "runner"));
     FL_TRY(require(batch, "batch"));
-    if (count > 0) FL_TRY(require(requests, "requests"));
+    if (count > 0) {
+      FL_TRY(require(requests, "requests"));
+      FL_TRY(read_struct(requests, fl2_request{}, "request"));  // its size says where the others stand
+    }
+    std::vector<Status> read;
     std::vector<Request> asked;
     for (size_t i = 0; i < count; ++i) {
-      FL_ASSIGN(asked.emplace_back(), batch_request(element(requests, i)));
+      auto request = batch_request(element(requests, i));
+      read.push_back(request ? Status() : request.error());
+      if (request) asked.push_back(std::move(*request));
     }
     FL_ASSIGN(auto results, runner->runner.run_batch(asked));
+    auto next = results.begin();
     auto answers = std::make_unique<fl2_batch>();
-    for (auto& result : results) answers->answers.push_back(batch_answer(std::move(result)));
+    for (const Status& status : read)
+      answers->answers.push_back(batch_answer(status ? std::move(*next++) : status.error()));
     *batch = answers.release();
     return {};
   });

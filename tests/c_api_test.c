@@ -324,6 +324,29 @@ static void test_batch(Session s) {
   fl2_batch_free(batch);
 }
 
+static void test_batch_of_bad_requests(Session s) {
+  fl2_run_options wrong_compat = default_options();
+  wrong_compat.compat = 9;
+  fl2_request requests[] = {
+      {sizeof(fl2_request), s.image, FL2_CAPTION, NULL, &wrong_compat},
+      {sizeof(fl2_request), s.image, FL2_CAPTION, NULL, NULL},
+      {sizeof(fl2_request), s.image, 99, NULL, NULL},
+      {sizeof(fl2_request), NULL, FL2_CAPTION, NULL, NULL},
+  };
+  fl2_batch* batch = NULL;
+  CHECK(fl2_run_batch(s.runner, requests, 4, &batch) == FL2_OK);
+  CHECK(fl2_batch_count(batch) == 4);
+  CHECK(fl2_batch_status(batch, 0) == FL2_ERROR_ARGUMENT);
+  CHECK_TEXT(fl2_batch_error(batch, 0), "compat must be 0…2, not 9");
+  CHECK(fl2_batch_result(batch, 0) == NULL);
+  CHECK_TEXT(fl2_result_text(fl2_batch_result(batch, 1)), CAPTION);
+  CHECK_TEXT(fl2_batch_error(batch, 2), "task must be 0…14, not 99");
+  CHECK_TEXT(fl2_batch_error(batch, 3), "a request's image is NULL");
+  fl2_batch_free(batch);
+  requests[0].size = 1u << 20; /* nobody can tell where the others stand */
+  CHECK(fl2_run_batch(s.runner, requests, 4, &batch) == FL2_ERROR_ARGUMENT);
+}
+
 static void test_images(Session s, const char* file) {
   const fl2_pixels pixels = {sizeof pixels, fl2_picture_rgb(s.picture), fl2_picture_width(s.picture),
                              fl2_picture_height(s.picture), (ptrdiff_t)3 * fl2_picture_width(s.picture)};
@@ -426,6 +449,7 @@ int main(int count, char** arguments) {
   test_classes(s);
   test_prompts(s);
   test_batch(s);
+  test_batch_of_bad_requests(s);
   test_images(s, count > 1 ? arguments[1] : "c_api_test.image");
   test_edges();
   test_null_and_sizes(s);
