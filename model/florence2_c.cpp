@@ -44,6 +44,7 @@ Result<PictureOptions> picture_options(const fl2_picture_options* given) {
 }
 
 Result<std::vector<AdapterOptions>> adapter_list(const fl2_model_options& options) {
+  FL_TRY(require_count(options.adapter_count, "adapter_count"));
   std::vector<AdapterOptions> adapters;
   for (int i = 0; i < options.adapter_count; ++i) {
     FL_TRY(require(options.adapters, "adapters"));

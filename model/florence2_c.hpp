@@ -74,6 +74,12 @@ inline Status require(const void* pointer, const char* name) {
   return argument_error(std::string(name) + " is NULL");
 }
 
+/// Error argument when the number `name` is negative.
+inline Status require_count(int count, const char* name) {
+  if (count >= 0) return {};
+  return argument_error(std::string(name) + " must not be negative, found " + std::to_string(count));
+}
+
 inline std::string text_or_empty(const char* text) { return text == nullptr ? "" : text; }
 
 /// The enumerator with this number, which must be in 0…count - 1.

@@ -50,9 +50,7 @@ Result<GenerationOptions> generation_options(const fl2_run_options& given) {
 }
 
 Result<std::vector<std::string>> class_list(const fl2_run_options& given) {
-  if (given.class_count < 0) {
-    return argument_error("class_count must not be negative, found " + std::to_string(given.class_count));
-  }
+  FL_TRY(require_count(given.class_count, "class_count"));
   std::vector<std::string> classes;
   for (int i = 0; i < given.class_count; ++i) {
     FL_TRY(require(given.classes, "classes"));

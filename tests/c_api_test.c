@@ -82,6 +82,9 @@ static void test_model(const fl2_model* model) {
   options.adapter_count = 1;
   CHECK(fl2_model_load(DEMO, &options, &other) == FL2_ERROR_NOT_FOUND);
   CHECK(strstr(fl2_last_error(), "/no/such/adapter") != NULL);
+  options.adapter_count = -3;
+  CHECK_FAILS(fl2_model_load(DEMO, &options, &other), FL2_ERROR_ARGUMENT,
+              "adapter_count must not be negative, found -3");
   CHECK(other == NULL);
 }
 
