@@ -89,8 +89,10 @@ Result<Model> load_model(const std::string& directory, const ModelOptions& optio
 }  // namespace
 
 Status check_precision(std::string_view precision) {
-  FL_TRY(parse_precision(precision, *available_tables().front()));
-  return {};
+  return guarded([&]() -> Status {
+    FL_TRY(parse_precision(precision, *available_tables().front()));
+    return {};
+  });
 }
 
 Result<Model> Model::load(const std::string& directory, const ModelOptions& options) {

@@ -8,7 +8,9 @@
 //   auto boxes = runner->run(*image, florence2::Task::object_detection);
 //   auto words = runner->run(*image, florence2::Task::caption);
 //
-// Nothing here prints, exits, aborts or throws: failures are values (core/result.hpp).
+// Nothing here prints, exits or aborts, and failures are values (core/result.hpp): what returns a Result or Status
+// throws nothing. Of the rest parse_answer, text_lines, version, build_description and copies of values with strings
+// may throw std::bad_alloc.
 #pragma once
 
 #include <array>

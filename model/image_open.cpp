@@ -42,17 +42,21 @@ Result<Picture> decode_any(Bytes bytes, const std::string& name, const PictureOp
 }  // namespace
 
 Result<Picture> Picture::open(const std::string& path, const PictureOptions& options) {
-  const auto file = guarded([&] { return read_file(path, options.max_file_bytes); });
-  if (!file) return Error{file.error().code, file.error().message, path};
-  return decode(std::as_bytes(std::span(*file)), path, options);
+  return guarded([&]() -> Result<Picture> {
+    const auto file = guarded([&] { return read_file(path, options.max_file_bytes); });
+    if (!file) return Error{file.error().code, file.error().message, path};
+    return decode(std::as_bytes(std::span(*file)), path, options);
+  });
 }
 
 Result<Picture> Picture::decode(std::span<const std::byte> bytes, const std::string& name,
                                 const PictureOptions& options) {
-  const Bytes unsigned_bytes(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
-  auto picture = guarded([&] { return decode_any(unsigned_bytes, name, options); });
-  if (!picture) picture.error().where = name;
-  return picture;
+  return guarded([&]() -> Result<Picture> {
+    const Bytes unsigned_bytes(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+    auto picture = guarded([&] { return decode_any(unsigned_bytes, name, options); });
+    if (!picture) picture.error().where = name;
+    return picture;
+  });
 }
 
 }  // namespace florence2

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <vector>
 
+#include "model/guarded.hpp"
 #include "model/parse_tags.hpp"
 #include "model/unicode_text.hpp"
 #include "tokenizer/location.hpp"
@@ -84,6 +85,19 @@ std::string region_text(const Box& region) {
   return text;
 }
 
+Result<std::string> checked_tokens(const Box& region, int width, int height) {
+  const auto inside = [](float value, int size) { return value >= 0 && value <= static_cast<float>(size); };
+  if (!inside(region.x0, width) || !inside(region.x1, width) || !inside(region.y0, height) ||
+      !inside(region.y1, height)) {
+    return region_error(region_text(region),
+                        "values must be inside " + std::to_string(width) + "x" + std::to_string(height));
+  }
+  if (region.x1 < region.x0 || region.y1 < region.y0) return region_error(region_text(region), kWrongOrder);
+  const std::array<int, 4> bins = {location_bin(region.x0, width), location_bin(region.y0, height),
+                                   location_bin(region.x1, width), location_bin(region.y1, height)};
+  return location_tags(bins);
+}
+
 }  // namespace
 
 std::string quoted(std::string_view text) {
@@ -106,26 +120,19 @@ Result<std::string> reference_prompt(std::string_view text, Compat compat) {
 }
 
 Result<std::string> build_prompt(Task task, std::string_view input, Compat compat) {
-  const TaskInfo& info = task_info(task);
-  if (compat == Compat::none) return checked_prompt(form_of(info), strip(input));
-  return reference_prompt(std::string(info.token).append(input), compat);
+  return guarded([&]() -> Result<std::string> {
+    const TaskInfo& info = task_info(task);
+    if (compat == Compat::none) return checked_prompt(form_of(info), strip(input));
+    return reference_prompt(std::string(info.token).append(input), compat);
+  });
 }
 
 Result<std::string> build_prompt(const CustomTask& task, std::string_view input) {
-  return checked_prompt(form_of(task), strip(input));
+  return guarded([&] { return checked_prompt(form_of(task), strip(input)); });
 }
 
 Result<std::string> region_tokens(const Box& region, int width, int height) {
-  const auto inside = [](float value, int size) { return value >= 0 && value <= static_cast<float>(size); };
-  if (!inside(region.x0, width) || !inside(region.x1, width) || !inside(region.y0, height) ||
-      !inside(region.y1, height)) {
-    return region_error(region_text(region),
-                        "values must be inside " + std::to_string(width) + "x" + std::to_string(height));
-  }
-  if (region.x1 < region.x0 || region.y1 < region.y0) return region_error(region_text(region), kWrongOrder);
-  const std::array<int, 4> bins = {location_bin(region.x0, width), location_bin(region.y0, height),
-                                   location_bin(region.x1, width), location_bin(region.y1, height)};
-  return location_tags(bins);
+  return guarded([&] { return checked_tokens(region, width, height); });
 }
 
 }  // namespace florence2

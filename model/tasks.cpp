@@ -4,6 +4,7 @@
 
 #include "core/edit_distance.hpp"
 #include "model/florence2.hpp"
+#include "model/guarded.hpp"
 #include "model/prompt.hpp"
 
 namespace florence2 {
@@ -77,13 +78,15 @@ Error unknown_task(std::string_view name, std::string_view bare) {
 std::span<const TaskInfo, kTaskCount> all_tasks() { return kTasks; }
 
 Result<Task> parse_task_name(std::string_view name) {
-  std::string_view bare = name;
-  if (bare.size() >= 2 && bare.front() == '<' && bare.back() == '>') bare = bare_name(bare);
-  const std::string upper = upper_case(bare);
-  for (const TaskInfo& info : kTasks) {
-    if (upper == bare_name(info.token)) return info.task;
-  }
-  return unknown_task(name, upper);
+  return guarded([&]() -> Result<Task> {
+    std::string_view bare = name;
+    if (bare.size() >= 2 && bare.front() == '<' && bare.back() == '>') bare = bare_name(bare);
+    const std::string upper = upper_case(bare);
+    for (const TaskInfo& info : kTasks) {
+      if (upper == bare_name(info.token)) return info.task;
+    }
+    return unknown_task(name, upper);
+  });
 }
 
 }  // namespace florence2

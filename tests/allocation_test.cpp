@@ -1,4 +1,5 @@
-// operator new counted and made to fail: after its first step a search takes no memory, and threads survive its end.
+// operator new counted and made to fail: after its first step a search takes no memory; where there is none, threads survive
+// and the public functions say so.
 #include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -12,6 +13,7 @@
 #include "kernels/thread_pool.hpp"
 #include "model/engine.hpp"
 #include "model/generate.hpp"
+#include "model/guarded.hpp"
 #include "tests/checkpoint_file.hpp"
 #include "tests/support.hpp"
 #include "tests/temp_folder.hpp"
@@ -23,6 +25,16 @@ std::atomic<long> allocations{0};
 constexpr std::size_t kNever = SIZE_MAX;
 std::atomic<std::size_t> failing_size{kNever};  // this many bytes or more are refused
 std::atomic<long> spared{0};                    // after so many that are not
+
+/// Runs `body` with no memory after `spare` more allocations.
+template <typename Body>
+auto starved(long spare, const Body& body) {
+  spared = spare;
+  failing_size = 0;
+  auto result = body();
+  failing_size = kNever;
+  return result;
+}
 }  // namespace
 
 void* operator new(std::size_t size) {
@@ -117,6 +129,42 @@ TEST_CASE("decode steps after the first allocate nothing") {
     INFO("step " << step + 1);
     CHECK(counts[step] == counts[step - 1]);
   }
+}
+
+/// A public call is given ever more memory, from none to enough.
+template <typename Call>
+void check_starved(const Call& call) {
+  int failures = 0;
+  for (long spare = 0; spare < 100; ++spare) {
+    const auto result = starved(spare, call);
+    failures += !result && result.error().code == ErrorCode::memory;
+  }
+  CHECK(failures > 0);
+}
+
+TEST_CASE("what is thrown becomes an error without memory too") {
+  struct Surprise : std::exception {
+    const char* what() const noexcept override { return "a text too long for a string's own buffer"; }
+  };
+  const auto outcome = [](const auto& body) { return starved(0, [&] { return guarded(body); }).error().code; };
+  CHECK(outcome([]() -> Status { throw std::bad_alloc(); }) == ErrorCode::memory);
+  CHECK(outcome([]() -> Status { throw Surprise(); }) == ErrorCode::memory);
+  CHECK(outcome([]() -> Status { throw 7; }) == ErrorCode::memory);
+}
+
+TEST_CASE("public functions without memory return an error") {
+  const std::string text(100, 'x'), path = "/nonexistent/" + text;
+  CustomTask own;
+  own.prompt = "{input}";
+  own.input = TaskInput::text;
+  check_starved([&] { return build_prompt(Task::phrase_grounding, text); });
+  check_starved([&] { return build_prompt(Task::phrase_grounding, text, Compat::ms); });
+  check_starved([&] { return build_prompt(own, text); });
+  check_starved([&] { return parse_task_name(text); });
+  check_starved([&] { return region_tokens({0, 0, 5, 5}, 10, 10); });
+  check_starved([&] { return check_precision(text); });
+  check_starved([&] { return Picture::open(path); });
+  check_starved([&] { return Picture::decode({}, text); });
 }
 
 }  // namespace

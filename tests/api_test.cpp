@@ -330,7 +330,7 @@ TEST_CASE("what is thrown inside becomes an error") {
   check_error(internal.error(), ErrorCode::internal, "unexpected exception: oops");
   const auto unknown = guarded([]() -> Result<int> { throw 7; });
   REQUIRE_FALSE(unknown);
-  check_error(unknown.error(), ErrorCode::internal, "unexpected exception");
+  check_error(unknown.error(), ErrorCode::internal, "unexpected exception: not a std::exception");
   Session s;
   const auto thrown = s.runner.run(s.image, Task::caption, {.on_step = [](int) -> bool { throw std::bad_alloc(); }});
   REQUIRE_FALSE(thrown);
