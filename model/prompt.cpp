@@ -121,6 +121,7 @@ Result<std::string> reference_prompt(std::string_view text, Compat compat) {
 
 Result<std::string> build_prompt(Task task, std::string_view input, Compat compat) {
   return guarded([&]() -> Result<std::string> {
+    if (static_cast<int>(task) >= kTaskCount) return argument_error("unknown task");
     const TaskInfo& info = task_info(task);
     if (compat == Compat::none) return checked_prompt(form_of(info), strip(input));
     return reference_prompt(std::string(info.token).append(input), compat);

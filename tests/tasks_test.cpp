@@ -141,6 +141,7 @@ TEST_CASE("Missing text and text that is not taken (rows 43 and 44)") {
   for (const Compat compat : {Compat::none, Compat::hf, Compat::ms}) {
     CHECK(refusal(build_prompt(Task::object_detection, "a car", compat)) == "task <OD> takes no text");
   }
+  CHECK(refusal(build_prompt(static_cast<Task>(200), "a car")) == "unknown task");
   // The references take missing text for empty text.
   CHECK(prompt_of(Task::phrase_grounding, "", Compat::hf) == "Locate the phrases in the caption: ");
   CHECK(prompt_of(Task::region_to_ocr, "", Compat::ms) == "What text is in the region ?");
