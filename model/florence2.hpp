@@ -365,7 +365,8 @@ FLORENCE2_API Result<std::string> build_prompt(Task task, std::string_view input
 /// The same for a task of one's own.
 FLORENCE2_API Result<std::string> build_prompt(const CustomTask& task, std::string_view input);
 
-/// The four location tokens of a region in pixels. Error argument: outside the picture or corners out of order.
+/// The four location tokens of a region in pixels. Error argument: outside the picture, which has at least one pixel,
+/// or corners out of order.
 FLORENCE2_API Result<std::string> region_tokens(const Box& region, int width, int height);
 
 /// Text regions on one line of the page.

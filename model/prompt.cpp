@@ -86,6 +86,9 @@ std::string region_text(const Box& region) {
 }
 
 Result<std::string> checked_tokens(const Box& region, int width, int height) {
+  if (width < 1 || height < 1) {
+    return argument_error("a picture of " + std::to_string(width) + "x" + std::to_string(height) + " has no regions");
+  }
   const auto inside = [](float value, int size) { return value >= 0 && value <= static_cast<float>(size); };
   if (!inside(region.x0, width) || !inside(region.x1, width) || !inside(region.y0, height) ||
       !inside(region.y1, height)) {

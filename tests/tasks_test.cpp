@@ -173,6 +173,8 @@ TEST_CASE("Regions in pixels (row 46)") {
   CHECK(refusal(region_tokens({0, 0, 640.5f, 10}, 640, 480)) == "region 0,0,640.5,10" + outside);
   CHECK(refusal(region_tokens({0, 0, 10, 481}, 640, 480)) == "region 0,0,10,481" + outside);
   CHECK(refusal(region_tokens({0, kNan, 10, 10}, 640, 480)) == "region 0,nan,10,10" + outside);
+  CHECK(refusal(region_tokens({0, 0, 0, 0}, 0, 0)) == "a picture of 0x0 has no regions");
+  CHECK(refusal(region_tokens({0, 0, 1, 0}, 2, 0)) == "a picture of 2x0 has no regions");
   const std::string order = ": the second corner must not be left of or above the first";
   CHECK(refusal(region_tokens({20, 0, 10, 10}, 640, 480)) == "region 20,0,10,10" + order);
   CHECK(refusal(region_tokens({0, 20, 10, 10}, 640, 480)) == "region 0,20,10,10" + order);
