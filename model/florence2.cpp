@@ -37,6 +37,16 @@ Status check_frame(const Tokenizer& tokenizer, const TextConfig& text, const std
   return {};
 }
 
+/// Image tokens and prompt share the encoder's positions.
+Status check_positions(const Config& config, const std::string& directory) {
+  const int tokens = config.image_tokens(), positions = config.text.max_positions;
+  if (tokens < positions) return {};
+  return Error{ErrorCode::model,
+               "size = " + std::to_string(config.image.side) + " gives " + std::to_string(tokens) +
+                   " image tokens, the position table has " + std::to_string(positions) + " rows",
+               directory + "/preprocessor_config.json"};
+}
+
 /// Tokenizer and weights side by side, where there are threads for it: each takes longer than a thread's start.
 Status load_files(const std::string& directory, const ModelOptions& options, ModelImpl& impl, ModelInfo& loaded) {
   FL_ASSIGN(impl.precision, parse_precision(options.precision, *impl.table));
@@ -71,6 +81,7 @@ Result<Model> load_model(const std::string& directory, const ModelOptions& optio
   ModelInfo loaded;
   FL_TRY(load_files(directory, options, *impl, loaded));
   FL_TRY(check_vocabulary(*impl->tokenizer, impl->config.text.vocabulary, directory));
+  FL_TRY(check_positions(impl->config, directory));
   FL_TRY(check_frame(*impl->tokenizer, impl->config.text, directory));
   ModelInfo info = info_of(impl->config, *impl->table);
   info.directory = directory;

@@ -308,6 +308,14 @@ TEST_CASE("a token without an embedding is refused") {
   CHECK(model.error().where == folder.file("tokenizer.json"));
 }
 
+TEST_CASE("a picture size whose tokens do not fit the position table is refused") {
+  const DemoCopy copy("preprocessor_config.json");  // so that it is the published size
+  const auto model = Model::load(copy.folder.path());
+  REQUIRE_FALSE(model);
+  check_error(model.error(), ErrorCode::model, "size = 768 gives 577 image tokens, the position table has 320 rows");
+  CHECK(model.error().where == copy.folder.file("preprocessor_config.json"));
+}
+
 TEST_CASE("ends of answers that configuration and tokenizer call differently are refused") {
   const DemoCopy copy("config.json");
   auto config = read_file(kFolder + "/config.json", 1 << 20);
