@@ -2,7 +2,6 @@
 #include "model/florence2_c.hpp"
 
 #include <array>
-#include <cctype>
 
 namespace florence2::c_api {
 namespace {
@@ -15,7 +14,7 @@ const std::array<CustomTask, kTaskCount>& named_tasks() {
     std::array<CustomTask, kTaskCount> all;
     for (const TaskInfo& info : all_tasks()) {
       std::string name(info.token.substr(1, info.token.size() - 2));
-      for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;  // in any locale
       all[static_cast<std::size_t>(info.task)] = {
           std::move(name), std::string(info.token),      std::string(info.prompt), info.answer,
           info.input,      std::string(info.description)};

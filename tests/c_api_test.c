@@ -1,4 +1,5 @@
 /* The C API on the demo checkpoint, from C99: what goes in, what comes out, what is refused with which words. */
+#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -48,6 +49,8 @@ static void test_version_and_tasks(void) {
   CHECK_TEXT(info.prompt, "Locate the objects with category name in the image.");
   CHECK(info.answer == FL2_ANSWER_BOXES);
   CHECK(info.input == FL2_INPUT_NONE);
+  CHECK(fl2_task_describe(FL2_OCR_WITH_REGION, &info) == FL2_OK);
+  CHECK_TEXT(info.name, "ocr_with_region");
   fl2_task task = FL2_OCR;
   CHECK(fl2_task_parse("<Region_To_OCR>", &task) == FL2_OK);
   CHECK(task == FL2_REGION_TO_OCR);
@@ -439,6 +442,8 @@ static void test_null_and_sizes(Session s) {
 }
 
 int main(int count, char** arguments) {
+  /* Where it is installed: its small I has no dot, which no name may follow. */
+  if (setlocale(LC_ALL, "tr_TR.UTF-8") == NULL) setlocale(LC_ALL, "tr_TR.ISO-8859-9");
   Session s = open_session();
   if (failures != 0) return report();
   test_version_and_tasks();
