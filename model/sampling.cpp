@@ -23,7 +23,9 @@ void cut_below(std::span<float> scores, float least) {
 }  // namespace
 
 void Sampler::warp(std::span<float> scores) {
-  for (float& score : scores) score /= rules_.temperature;
+  // Relative to the largest, whose quotient would be infinite at the lowest temperatures.
+  const float largest = *std::max_element(scores.begin(), scores.end());
+  for (float& score : scores) score = (score - largest) / rules_.temperature;
   if (rules_.top_k > 0 && static_cast<std::size_t>(rules_.top_k) < scores.size()) cut_to_top_k(scores);
   if (rules_.top_p < 1) cut_to_top_p(scores);
 }

@@ -82,6 +82,16 @@ TEST_CASE("warpers keep what the reference keeps") {
   CHECK(checked > 100);
 }
 
+TEST_CASE("the lowest temperatures draw the best token") {
+  const float temperature = GENERATE(1e-6f, 1e-38f, 1e-40f);
+  Sampler sampler({.temperature = temperature, .top_k = 3, .top_p = 0.9f, .seed = 7});
+  for (const std::vector<float>& logits : {std::vector<float>{1, 30, 2, 3, -INFINITY}, {-40, -1, -2, -3, -5}}) {
+    std::vector<float> scores = logits;
+    sampler.warp(scores);
+    CHECK(sampler.draw(scores) == 1);
+  }
+}
+
 TEST_CASE("draws follow the softmax") {
   Sampler sampler({.seed = 3});
   const std::vector<float> scores = {0, std::log(2.0f), std::log(5.0f), -INFINITY};
