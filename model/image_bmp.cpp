@@ -114,7 +114,8 @@ Result<Header> read_header(Bytes bytes) {
 
 std::uint8_t field(std::uint32_t pixel, std::uint32_t mask) {
   const std::uint64_t largest = mask >> std::countr_zero(mask);
-  return static_cast<std::uint8_t>(((pixel & mask) >> std::countr_zero(mask)) * 255 / largest);
+  const std::uint64_t value = (pixel & mask) >> std::countr_zero(mask);
+  return static_cast<std::uint8_t>(value * 255 / largest);
 }
 
 void convert_row(std::uint8_t* dst, Bytes row, const Header& header) {

@@ -225,6 +225,9 @@ TEST_CASE("BMP bit fields") {
   // 5 bits: v * 255 / 31, 6 bits: v * 255 / 63, whole part
   CHECK(decoded(test::make_bmp(2, 1, 16, test::little(0x0821, 2) + test::little(0xFFFF, 2), masks, 3)).rgb ==
         Pixels{8, 4, 8, 255, 255, 255});
+  const std::string wide = test::little(0xFFFFFFFF, 4) + test::little(0x0FFFFFF0, 4) + test::little(0xFF, 4);
+  CHECK(decoded(test::make_bmp(1, 1, 32, test::little(0x80000000, 4), wide, 3)).rgb == Pixels{127, 0, 0});
+  CHECK(decoded(test::make_bmp(1, 1, 32, test::little(0x08000000, 4), wide, 3)).rgb == Pixels{7, 127, 0});
 }
 
 TEST_CASE("BMP run lengths") {
