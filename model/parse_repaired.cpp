@@ -182,7 +182,7 @@ class RepairedParser {
   }
 
   void add_instance(std::span<const Run> runs) {
-    constexpr std::size_t kLeastLocations = 4;
+    constexpr std::size_t kLeastLocations = 6;  // fewer than three points enclose nothing
     const Label& label = runs_.labels[runs.front().label];
     Found found{{label_of(runs.front()), Polygons{}}, 0, 0, label.begin, label.end};
     auto& polygons = std::get<Polygons>(found.item.shape);

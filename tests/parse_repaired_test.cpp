@@ -89,7 +89,7 @@ bool shape_is_sound(const Item& item, int width, int height) {
   if (const auto* quad = std::get_if<Quad>(&item.shape)) return std::all_of(quad->begin(), quad->end(), in_picture);
   const auto& polygons = std::get<Polygons>(item.shape);
   return !polygons.empty() && std::all_of(polygons.begin(), polygons.end(), [&](const auto& polygon) {
-    return polygon.size() >= 2 && std::all_of(polygon.begin(), polygon.end(), in_picture);
+    return polygon.size() >= 3 && std::all_of(polygon.begin(), polygon.end(), in_picture);
   });
 }
 
@@ -180,13 +180,13 @@ TEST_CASE("Repaired polygons") {
       {"referring_expression_segmentation", "<sep>cat" + triangle,
        R"({"polygons":[[)" + outline + R"(]],"labels":[""]})", 0},
       {"referring_expression_segmentation", tags({1, 2, 3}), R"({"polygons":[],"labels":[]})", 1},
+      {"referring_expression_segmentation", tags({1, 2, 3, 4, 5}), R"({"polygons":[],"labels":[]})", 1},
       {"referring_expression_segmentation", "<loc_1><sep><sep><sep>", R"({"polygons":[],"labels":[]})", 1},
-      {"region_to_segmentation", "<poly>" + triangle + "<sep>" + tags({7, 8, 9, 10}) + "</poly><poly>" + triangle,
-       R"({"polygons":[[)" + outline + ",[7.5,8.5,9.5,10.5]],[" + outline + R"(]],"labels":["",""]})", 0},
+      {"region_to_segmentation",
+       "<poly>" + triangle + "<sep>" + tags({7, 8, 9, 10}) + "</poly><poly>" + tags({6, 5, 4, 3, 2, 1}),
+       R"({"polygons":[[)" + outline + R"(],[[6.5,5.5,4.5,3.5,2.5,1.5]]],"labels":["",""]})", 1},
       {"open_vocabulary_detection", "cat<poly>" + triangle + "</poly>dog" + tags({1, 2, 3, 4}),
-       R"({"bboxes":[],"bboxes_labels":[],"polygons":[[)" + outline +
-           R"(],[[1.5,2.5,3.5,4.5]]],"polygons_labels":["cat","dog"]})",
-       0},
+       R"({"bboxes":[],"bboxes_labels":[],"polygons":[[)" + outline + R"(]],"polygons_labels":["cat"]})", 1},
       {"open_vocabulary_detection", "cat" + tags({1, 2, 3, 4}),
        R"({"bboxes":[[1.5,2.5,3.5,4.5]],"bboxes_labels":["cat"],"polygons":[],"polygons_labels":[]})", 0},
       {"region_to_segmentation", triangle + "<loc_1000>" + triangle + "<poly>" + triangle + "</poly>",
