@@ -2,6 +2,7 @@
 
 #include <array>
 #include <optional>
+#include <utility>
 
 namespace florence2 {
 namespace {
@@ -29,8 +30,13 @@ Error wrong_precision(std::string_view text) {
       ""};
 }
 
-/// Reads "part=precision" into the plan; false when it is neither.
-bool read_part(std::string_view part, PrecisionPlan& plan, const PrecisionPlan& automatic) {
+/// Parts of a model that have been read.
+struct PartsSeen {
+  bool vision = false, text = false;
+};
+
+/// Reads "part=precision" into the plan; false when it is neither, or a part for the second time.
+bool read_part(std::string_view part, PrecisionPlan& plan, const PrecisionPlan& automatic, PartsSeen& seen) {
   const std::size_t equals = part.find('=');
   if (equals == std::string_view::npos) return false;
   const std::string_view name = part.substr(0, equals), value = part.substr(equals + 1);
@@ -38,7 +44,7 @@ bool read_part(std::string_view part, PrecisionPlan& plan, const PrecisionPlan& 
   if (!vision && name != "text") return false;
   const std::optional<Precision> precision =
       value == "auto" ? (vision ? automatic.vision : automatic.text) : precision_named(value);
-  if (!precision) return false;
+  if (!precision || std::exchange(vision ? seen.vision : seen.text, true)) return false;
   (vision ? plan.vision : plan.text) = *precision;
   return true;
 }
@@ -82,10 +88,10 @@ Result<PrecisionPlan> parse_precision(std::string_view text, const KernelTable& 
   if (text.empty() || text == "auto") return automatic;
   if (const auto precision = precision_named(text)) return PrecisionPlan{*precision, *precision, {}};
   PrecisionPlan plan = automatic;
-  for (std::string_view rest = text; !rest.empty();) {
-    const std::size_t comma = rest.find(',');
-    if (!read_part(rest.substr(0, comma), plan, automatic)) return wrong_precision(text);
-    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+  PartsSeen seen;
+  for (std::size_t begin = 0, comma = 0; comma != std::string_view::npos; begin = comma + 1) {
+    comma = text.find(',', begin);
+    if (!read_part(text.substr(begin, comma - begin), plan, automatic, seen)) return wrong_precision(text);
   }
   return plan;
 }

@@ -75,6 +75,12 @@ TEST_CASE("auto is 8-bit where kernels for it are quick, and parts can be named"
   CHECK(check_precision("text=bf16"));
   CHECK_FALSE(check_precision("text=int2"));
   CHECK_FALSE(check_precision("audio=int8"));
+  for (const char* broken : {"vision=bf16,", ",", ",text=int8", "vision=bf16,,text=int8", "vision=bf16,vision=int8"}) {
+    INFO(broken);
+    const Status status = check_precision(broken);
+    REQUIRE_FALSE(status);
+    CHECK(status.error().code == ErrorCode::argument);
+  }
 }
 
 TEST_CASE("a result is complete and consistent") {
