@@ -1,5 +1,6 @@
 // The public API on the demo model: what goes in, what comes out, and what is refused with which words.
 #include <algorithm>
+#include <bit>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <filesystem>
@@ -9,10 +10,12 @@
 #include <string>
 
 #include "core/file.hpp"
+#include "kernels/isa.hpp"
 #include "model/engine.hpp"
 #include "model/florence2.hpp"
 #include "model/guarded.hpp"
 #include "model/rules.hpp"
+#include "model/system_info.hpp"
 #include "tests/support.hpp"
 #include "tests/temp_folder.hpp"
 
@@ -394,6 +397,10 @@ TEST_CASE("a seeded model encodes pictures but has no tokenizer to ask with") {
   const auto refused = runner->run(*image, Task::caption);
   REQUIRE_FALSE(refused);
   check_error(refused.error(), ErrorCode::argument, "this model has no tokenizer");
+}
+
+TEST_CASE("the system's description names every feature that kernels may need") {
+  CHECK(static_cast<int>(system_info().features.size()) == std::popcount(cpu_features()));
 }
 
 TEST_CASE("there is at least one thread by default") {
