@@ -185,7 +185,7 @@ typedef struct fl2_model_info {
   const char* directory;
   const char* size_name; /* "base", "large" or "custom" */
   const char* layout;    /* "hf" or "ms" */
-  const char* storage;   /* dtype of the weights: "F32", "F16", "BF16" or "mixed" */
+  const char* storage;   /* dtype of the weights: "F32", "F16", "BF16", "I8" (converted) or "mixed" */
   const char* isa;
   const char* precision; /* in force */
   int64_t parameters;

@@ -170,8 +170,8 @@ struct AdapterInfo {
 struct ModelInfo {
   std::string directory;
   std::string size_name;  ///< "base", "large" or "custom"
-  std::string layout;     ///< "hf" or "ms"
-  std::string storage;    ///< dtype of the weights: "F32", "F16", "BF16" or "mixed"
+  std::string layout;     ///< "hf", "ms" or (seeded_model) "seeded"
+  std::string storage;    ///< dtype of the weights: "F32", "F16", "BF16", "I8" (converted) or "mixed"
   std::string isa;
   std::string precision;  ///< in force: "fp32", "vision=bf16,text=int8", …
   std::int64_t parameters = 0;
