@@ -9,7 +9,8 @@
 
 namespace florence2 {
 
-static_assert(std::endian::native == std::endian::little, "files hold little-endian values, which are used as they are");
+static_assert(std::endian::native == std::endian::little,
+              "files hold little-endian values, which are used as they are");
 
 enum class DType : std::uint8_t { f32, f16, bf16, s8 };
 

@@ -1,5 +1,5 @@
-// operator new counted and made to fail: after its first step a search takes no memory; where there is none, threads survive
-// and the public functions say so.
+// operator new counted and made to fail: after its first step a search takes no memory; where there is none, threads
+// survive and the public functions say so.
 #include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -25,16 +25,6 @@ std::atomic<long> allocations{0};
 constexpr std::size_t kNever = SIZE_MAX;
 std::atomic<std::size_t> failing_size{kNever};  // this many bytes or more are refused
 std::atomic<long> spared{0};                    // after so many that are not
-
-/// Runs `body` with no memory after `spare` more allocations.
-template <typename Body>
-auto starved(long spare, const Body& body) {
-  spared = spare;
-  failing_size = 0;
-  auto result = body();
-  failing_size = kNever;
-  return result;
-}
 }  // namespace
 
 void* operator new(std::size_t size) {
@@ -64,6 +54,13 @@ struct Shortage {
   }
   ~Shortage() { failing_size = kNever; }
 };
+
+/// Runs `body` with no memory after `spare` more allocations.
+template <typename Body>
+auto starved(long spare, const Body& body) {
+  const Shortage shortage(0, spare);
+  return body();
+}
 
 TEST_CASE("weights that threads find no memory for are an error") {
   const std::int64_t out = 512, in = 512;
