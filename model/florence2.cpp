@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <string>
-#include <tuple>
 #include <utility>
 
 #include "core/heap.hpp"
@@ -21,20 +20,6 @@ Status check_vocabulary(const Tokenizer& tokenizer, int rows, const std::string&
                "token \"" + std::string(tokenizer.piece(last)) + "\" has id " + std::to_string(last) +
                    ", the embedding has " + std::to_string(rows) + " rows",
                directory + "/tokenizer.json"};
-}
-
-/// Generation goes by the configuration's ids, prompts and the grammar of answers by the tokenizer's.
-Status check_frame(const Tokenizer& tokenizer, const TextConfig& text, const std::string& directory) {
-  for (const auto& [key, id, token] :
-       {std::tuple("bos_token_id", text.bos, "<s>"), {"eos_token_id", text.eos, "</s>"}}) {
-    const std::int32_t own = tokenizer.id_of(token).value_or(-1);
-    if (id == own) continue;
-    return Error{ErrorCode::model,
-                 std::string(key) + " = " + std::to_string(id) + ", " + token + " has id " + std::to_string(own) +
-                     " in tokenizer.json",
-                 directory + "/config.json"};
-  }
-  return {};
 }
 
 /// Image tokens and prompt share the encoder's positions.
@@ -82,7 +67,6 @@ Result<Model> load_model(const std::string& directory, const ModelOptions& optio
   FL_TRY(load_files(directory, options, *impl, loaded));
   FL_TRY(check_vocabulary(*impl->tokenizer, impl->config.text.vocabulary, directory));
   FL_TRY(check_positions(impl->config, directory));
-  FL_TRY(check_frame(*impl->tokenizer, impl->config.text, directory));
   ModelInfo info = info_of(impl->config, *impl->table);
   info.directory = directory;
   info.precision = loaded.precision;

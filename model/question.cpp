@@ -156,7 +156,17 @@ Status Question::add_grammar() {
     grammar_.emplace(inquiry_.rules, *model_.tokenizer, std::move(labels));
   }
   job_.grammar = &*grammar_;
-  return {};
+  return check_end();
+}
+
+/// A search ends at the configuration's token, a grammar at the tokenizer's.
+Status Question::check_end() const {
+  const std::int32_t end = model_.config.text.eos, own = model_.tokenizer->id_of("</s>").value_or(-1);
+  if (end == own) return {};
+  return Error{ErrorCode::model,
+               "answers can be kept to a form only where they end with </s>: it has id " + std::to_string(own) +
+                   " in tokenizer.json, eos_token_id is " + std::to_string(end),
+               ""};
 }
 
 double Question::elapsed_ms() const {

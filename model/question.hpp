@@ -32,7 +32,8 @@ Result<Inquiry> inquire(const Request& request);
 /// One inquiry on its way through the text model. It stays where it is: its job refers to it.
 class Question {
  public:
-  /// Errors: argument and data of options and prompt; limit: a prompt that is too long. The deadline counts from here.
+  /// Errors: argument and data of options and prompt; limit: a prompt that is too long; model: an
+  /// end of answers that a grammar cannot know. The deadline counts from here.
   static Result<std::unique_ptr<Question>> prepare(const ModelImpl& model, Inquiry inquiry);
 
   const DecodeJob& job() const { return job_; }
@@ -42,6 +43,7 @@ class Question {
   Question(const ModelImpl& model, Inquiry inquiry);
   Status add_prompt();
   Status add_grammar();
+  Status check_end() const;
   Status after_step(Search& search, bool more);
   /// Milliseconds since prepare().
   double elapsed_ms() const;
