@@ -112,6 +112,15 @@ Result<Inquiry> inquire(const Request& request) {
   return Inquiry{request.image, &request.options, {request.options.prompt_answer}, {}, request.prompt};
 }
 
+std::vector<std::string> absent_classes(std::span<const std::string> classes, const Answer& answer) {
+  std::vector<std::string> absent;
+  std::copy_if(classes.begin(), classes.end(), std::back_inserter(absent), [&answer](const std::string& name) {
+    return std::none_of(answer.items.begin(), answer.items.end(),
+                        [&name](const Item& item) { return item.label == name; });
+  });
+  return absent;
+}
+
 Question::Question(const ModelImpl& model, Inquiry inquiry)
     : model_(model),
       inquiry_(std::move(inquiry)),
@@ -183,16 +192,6 @@ Status Question::after_step(Search& search, bool more) {
                ""};
 }
 
-std::vector<std::string> Question::absent_classes(const Answer& answer) const {
-  std::vector<std::string> absent;
-  std::copy_if(options_.classes.begin(), options_.classes.end(), std::back_inserter(absent),
-               [&answer](const std::string& name) {
-                 return std::none_of(answer.items.begin(), answer.items.end(),
-                                     [&name](const Item& item) { return item.label == name; });
-               });
-  return absent;
-}
-
 TaskResult Question::result(Decoded decoded) const {
   const Tokenizer& tokenizer = *model_.tokenizer;
   const EncodedImage& image = *inquiry_.image;
@@ -203,7 +202,7 @@ TaskResult Question::result(Decoded decoded) const {
   const auto& log_probs = options_.compat == Compat::ms ? best.log_probs : best.confidences;
   result.answer = parse_scored(inquiry_.rules, inquiry_.task, {text, image.width(), image.height(), options_.compat},
                                token_spans(tokenizer, best.ids, log_probs, text));
-  result.absent_classes = absent_classes(result.answer);
+  result.absent_classes = absent_classes(options_.classes, result.answer);
   result.text = plain_text(tokenizer, model_.config.text, best.ids);
   result.confidence = mean_confidence(model_.config.text, best);
   if (result.answer.kind == AnswerKind::text) result.answer.score = result.confidence;

@@ -3,7 +3,9 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "core/result.hpp"
 #include "core/stopwatch.hpp"
@@ -29,6 +31,9 @@ Result<Inquiry> inquire(const EncodedImage& image, Task task, const RunOptions& 
 Result<Inquiry> inquire(const EncodedImage& image, const CustomTask& task, const RunOptions& options);
 Result<Inquiry> inquire(const Request& request);
 
+/// Those of `classes` that no item of `answer` has as its label.
+std::vector<std::string> absent_classes(std::span<const std::string> classes, const Answer& answer);
+
 /// One inquiry on its way through the text model. It stays where it is: its job refers to it.
 class Question {
  public:
@@ -47,7 +52,6 @@ class Question {
   Status after_step(Search& search, bool more);
   /// Milliseconds since prepare().
   double elapsed_ms() const;
-  std::vector<std::string> absent_classes(const Answer& answer) const;
 
   const ModelImpl& model_;
   Inquiry inquiry_;

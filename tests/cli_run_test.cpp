@@ -297,6 +297,11 @@ TEST_CASE("things with low scores are left out") {
   };
   CHECK(items(florence2(some)) == 3);
   CHECK(items(florence2(none)) == 0);
+  none.insert(none.end(), {"--classes", "sign,heart"});
+  const Child child = florence2(none);
+  const json::Value record = parsed(child.out).array()->at(0);
+  const json::Array expected = {"sign", "heart"};  // both are in the picture
+  CHECK(json::dump(test::at(record, "absent_classes")) == json::dump(expected));
 }
 
 TEST_CASE("streamed text is the text") {

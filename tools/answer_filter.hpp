@@ -5,7 +5,8 @@
 
 namespace florence2 {
 
-/// Leaves out things with a score below settings.min_score; puts words in reading order for settings.ocr_lines.
-void filter_answer(Answer& answer, const RunSettings& settings);
+/// Leaves out things with a score below settings.min_score, whose classes may then be absent; puts words in reading
+/// order for settings.ocr_lines.
+void filter_result(TaskResult& result, const RunSettings& settings);
 
 }  // namespace florence2

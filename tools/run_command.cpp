@@ -276,7 +276,7 @@ Status Run::write_result(const PictureSlot& slot, const Job& job, Result<TaskRes
 
 Status Run::write_answer(const PictureSlot& slot, const Job& job, TaskResult& result) {
   totals_.add_answer(result);
-  filter_answer(result.answer, settings_);
+  filter_result(result, settings_);
   if (!settings_.quiet) describe_answer(slot.facts.input.path, job, result);
   for (const Writer& writer : writers_) FL_TRY(settle(slot, {&job, 1}, writer->answer(slot.facts, job, result)));
   return {};
