@@ -214,10 +214,10 @@ TEST_CASE("a file that cannot be written costs its picture alone") {
   CHECK(lines_of(child.err).size() == 1);
   CHECK(child.err.find("drawn/scene-2.png: cannot create the file") != std::string::npos);
   const json::Value records = parsed(contents(out));
-  REQUIRE(records.array()->size() == 4);  // the answer and what became of it
-  CHECK(test::int_of(test::at(test::at(records.array()->at(2), "error"), "code")) == 73);
+  REQUIRE(records.array()->size() == 3);
+  for (const json::Value& record : *records.array()) CHECK(test::at(record, "items").array()->size() > 0);
   CHECK(Picture::open(folder.file("drawn/scene-3.png")));
-  CHECK(parsed(florence2(ask).out).array()->size() == 4);
+  CHECK(parsed(florence2(ask).out).array()->size() == 3);
 }
 
 TEST_CASE("a full disk ends the run, and the other outputs are completed") {

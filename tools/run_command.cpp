@@ -53,10 +53,12 @@ class Run {
   /// What people should know about it, on standard error.
   void describe_answer(const std::string& image, const Job& job, const TaskResult& result);
   Status complete(const PictureSlot& slot);
-  /// What a writer could not write about `jobs` on one picture concerns this picture alone; a full disk ends the run.
-  Status settle(const PictureSlot& slot, std::span<const Job> jobs, const Status& written);
-  /// Reports what went wrong with one picture, or with one job on it.
+  /// What a writer could not write about one picture concerns this picture alone; a full disk ends the run.
+  Status settle(const std::string& image, const Status& written);
+  /// Writes that there is no answer to `jobs` on one picture.
   Status fail(const std::string& image, std::span<const Job> jobs, const Error& error);
+  /// On standard error and in the exit status. Returns the error with the picture's name, unless it has one.
+  Error report_about(const std::string& image, Error error);
   /// Completes every output, whatever became of the others.
   std::vector<Error> finish_outputs();
   int finish(const Status& status);
@@ -278,7 +280,7 @@ Status Run::write_answer(const PictureSlot& slot, const Job& job, TaskResult& re
   totals_.add_answer(result);
   filter_result(result, settings_);
   if (!settings_.quiet) describe_answer(slot.facts.input.path, job, result);
-  for (const Writer& writer : writers_) FL_TRY(settle(slot, {&job, 1}, writer->answer(slot.facts, job, result)));
+  for (const Writer& writer : writers_) FL_TRY(settle(slot.facts.input.path, writer->answer(slot.facts, job, result)));
   return {};
 }
 
@@ -292,27 +294,32 @@ void Run::describe_answer(const std::string& image, const Job& job, const TaskRe
 }
 
 Status Run::complete(const PictureSlot& slot) {
-  for (const Writer& writer : writers_) FL_TRY(settle(slot, slot.jobs, writer->picture_done(slot.facts)));
+  for (const Writer& writer : writers_) FL_TRY(settle(slot.facts.input.path, writer->picture_done(slot.facts)));
   return {};
 }
 
-Status Run::settle(const PictureSlot& slot, std::span<const Job> jobs, const Status& written) {
+Status Run::settle(const std::string& image, const Status& written) {
   if (written) return {};
   const ErrorCode code = written.error().code;
   if (code == ErrorCode::io || code == ErrorCode::cancelled) return written;
-  return fail(slot.facts.input.path, jobs, written.error());
+  report_about(image, written.error());
+  return {};
 }
 
 Status Run::fail(const std::string& image, std::span<const Job> jobs, const Error& error) {
-  Error named = error;
-  if (named.where.empty()) named.where = image == "-" ? "standard input" : image;
-  progress_.clear();
-  const int status = report(named);
-  if (exit_status_ == 0) exit_status_ = status;
+  const Error named = report_about(image, error);
   for (const Writer& writer : writers_) {
     for (const Job& job : jobs) FL_TRY(writer->failure(image, job, named));
   }
   return {};
+}
+
+Error Run::report_about(const std::string& image, Error error) {
+  if (error.where.empty()) error.where = image == "-" ? "standard input" : image;
+  progress_.clear();
+  const int status = report(error);
+  if (exit_status_ == 0) exit_status_ = status;
+  return error;
 }
 
 std::vector<Error> Run::finish_outputs() {
