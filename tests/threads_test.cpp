@@ -2,7 +2,9 @@
 // in every build, that they do not disturb one another.
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "model/florence2.hpp"
@@ -11,6 +13,7 @@
 namespace florence2 {
 namespace {
 
+const std::string kFolder = test::source_dir() + "/weights/demo";
 constexpr Task kTasks[] = {Task::object_detection, Task::caption, Task::ocr_with_region, Task::region_proposal};
 
 /// One thread's work: a runner of its own, a batch of different tasks, rules and lengths.
@@ -34,48 +37,48 @@ std::vector<std::vector<std::int32_t>> work(const Model& model, const EncodedIma
   return ids;
 }
 
+/// The demo model, a runner with one thread, and a picture.
+struct Demo {
+  explicit Demo(const char* precision) : model(taken(Model::load(kFolder, {.precision = precision}))) {}
+
+  template <typename T>
+  static T taken(Result<T> result) {
+    REQUIRE(result);
+    return std::move(result).value();
+  }
+
+  const Model model;
+  const Picture picture = taken(Picture::open(kFolder + "/images/scene-1.png"));
+  Runner runner = taken(Runner::create(model, {.threads = 1}));
+  const EncodedImage image = taken(runner.encode(picture.view()));
+};
+
 TEST_CASE("eight threads ask one model mixed tasks") {
-  const std::string folder = test::source_dir() + "/weights/demo";
-  const auto model = Model::load(folder, {.precision = GENERATE("fp32", "int8")});
-  REQUIRE(model);
-  const auto picture = Picture::open(folder + "/images/scene-1.png");
-  REQUIRE(picture);
-  auto runner = Runner::create(*model, {.threads = 1});
-  REQUIRE(runner);
-  const auto image = runner->encode(picture->view());
-  REQUIRE(image);
-  const auto expected = work(*model, *image, 1);
+  const Demo demo(GENERATE("fp32", "int8"));
+  const auto expected = work(demo.model, demo.image, 1);
   REQUIRE(expected.size() == std::size(kTasks));
   std::atomic<int> equal = 0;
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {
-    threads.emplace_back([&, i] { equal += work(*model, *image, 1 + i % 2) == expected; });
+    threads.emplace_back([&, i] { equal += work(demo.model, demo.image, 1 + i % 2) == expected; });
   }
   for (std::thread& thread : threads) thread.join();
   CHECK(equal == 8);
 }
 
 TEST_CASE("a runner at work refuses another call, and goes on") {
-  const std::string folder = test::source_dir() + "/weights/demo";
-  const auto model = Model::load(folder, {.precision = "fp32"});
-  REQUIRE(model);
-  const auto picture = Picture::open(folder + "/images/scene-1.png");
-  REQUIRE(picture);
-  auto runner = Runner::create(*model, {.threads = 1});
-  REQUIRE(runner);
-  const auto image = runner->encode(picture->view());
-  REQUIRE(image);
-  const auto expected = runner->run(*image, Task::caption);
+  Demo demo("fp32");
+  const auto expected = demo.runner.run(demo.image, Task::caption);
   REQUIRE(expected);
 
   std::vector<Error> refused;
   RunOptions options;
   options.on_step = [&](int) {
-    refused.push_back(runner->run(*image, Task::caption).error());
-    std::thread([&] { refused.push_back(runner->encode(picture->view()).error()); }).join();
+    refused.push_back(demo.runner.run(demo.image, Task::caption).error());
+    std::thread([&] { refused.push_back(demo.runner.encode(demo.picture.view()).error()); }).join();
     return true;
   };
-  const auto result = runner->run(*image, Task::caption, options);
+  const auto result = demo.runner.run(demo.image, Task::caption, options);
   REQUIRE(result);
   CHECK(result->token_ids == expected->token_ids);
   REQUIRE(refused.size() >= 2);
@@ -83,7 +86,7 @@ TEST_CASE("a runner at work refuses another call, and goes on") {
     CHECK(error.code == ErrorCode::argument);
     CHECK(error.message == "the runner is in use: give each thread its own, and callbacks another");
   }
-  CHECK(runner->run(*image, Task::caption));
+  CHECK(demo.runner.run(demo.image, Task::caption));
 }
 
 }  // namespace
