@@ -39,9 +39,6 @@ double area(const Item& item) {
   return sum;
 }
 
-/// The region that was asked about, as in the JSON of a run.
-json::Array corners(const Box& box) { return {box.x0, box.y0, box.x1, box.y1}; }
-
 /// x, y, width, height.
 json::Array bbox(const Item& item) {
   const Box box = bounds(item);
@@ -112,7 +109,7 @@ class CocoWriter : public PictureWriter {
                               {"caption", readable_text(answer.text)},
                               {"score", answered.result.confidence},
                               {"task", task}};
-      if (answered.job.region) caption.emplace_back("region", corners(*answered.job.region));
+      if (answered.job.region) caption.emplace_back("region", region_array(*answered.job.region));
       captions_.emplace_back(std::move(caption));
       return;
     }

@@ -33,10 +33,7 @@ json::Object shape(const Answered& answered, const Item& item, const std::vector
 
 json::Object caption(const Answered& answered) {
   json::Object caption = {{"task", answered.job.task_token()}, {"text", readable_text(answered.result.answer.text)}};
-  if (answered.job.region) {
-    const Box& box = *answered.job.region;
-    caption.emplace_back("region", json::Array{box.x0, box.y0, box.x1, box.y1});
-  }
+  if (answered.job.region) caption.emplace_back("region", region_array(*answered.job.region));
   return caption;
 }
 

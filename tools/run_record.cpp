@@ -51,6 +51,8 @@ json::Value timings(const PictureFacts& picture, const TaskResult& result) {
 
 }  // namespace
 
+json::Array region_array(const Box& region) { return {region.x0, region.y0, region.x1, region.y1}; }
+
 json::Value answer_record(const PictureFacts& picture, const Job& job, const TaskResult& result, RecordStyle style) {
   json::Object record = {{"image", picture.input.path}, {"width", picture.width}, {"height", picture.height}};
   if (picture.frames > 1) {
@@ -58,10 +60,7 @@ json::Value answer_record(const PictureFacts& picture, const Job& job, const Tas
     record.emplace_back("used_frame", 0);
   }
   record.emplace_back("task", task_name(job));
-  if (job.region) {
-    const Box& box = *job.region;
-    record.emplace_back("region", json::Array{box.x0, box.y0, box.x1, box.y1});
-  }
+  if (job.region) record.emplace_back("region", region_array(*job.region));
   record.emplace_back("prompt", result.prompt);
   record.emplace_back("answer", answer_json(result.answer, style.compat));
   record.emplace_back("items", items_json(result.answer, style.compat));

@@ -27,6 +27,8 @@ struct RecordStyle {
   bool ocr_lines = false;  ///< add "lines"
 };
 
+/// The region that was asked about, in every format: x0, y0, x1, y1.
+json::Array region_array(const Box& region);
 json::Value answer_record(const PictureFacts& picture, const Job& job, const TaskResult& result, RecordStyle style);
 json::Value failure_record(const std::string& image, const Job& job, const Error& error);
 
