@@ -351,7 +351,8 @@ class FLORENCE2_API Runner {
 
 // --- The edges of the model, alone --------------------------------------------------------------------
 
-/// Structured answer of decoded model text. Needs no weights. `size`: width and height of the picture.
+/// Structured answer of decoded model text. Needs no weights. `width`, `height`: of the picture. A value that is no
+/// task is read as text.
 FLORENCE2_API Answer parse_answer(Task task, std::string_view text, int width, int height,
                                   Compat compat = Compat::none);
 

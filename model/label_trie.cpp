@@ -6,7 +6,6 @@
 #include "model/unicode_text.hpp"
 
 namespace florence2 {
-namespace {
 
 Status check_label(const std::string& label) {
   const bool plain = !label.empty() && label.find_first_of("<\n") == std::string::npos && strip(label) == label;
@@ -14,8 +13,6 @@ Status check_label(const std::string& label) {
   return Error{ErrorCode::argument,
                "class " + quoted(label) + " must be text without '<', line breaks or spaces at its ends", ""};
 }
-
-}  // namespace
 
 Result<LabelTrie> LabelTrie::build(std::span<const std::string> labels, const Tokenizer& tokenizer) {
   LabelTrie trie;

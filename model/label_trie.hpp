@@ -12,14 +12,17 @@
 
 namespace florence2 {
 
+/// Errors argument: the label is empty, holds '<', a line break or white space at an end.
+Status check_label(const std::string& label);
+
 class LabelTrie {
  public:
   static constexpr std::int32_t kRoot = 0;
   static constexpr std::int32_t kNone = -1;
 
   LabelTrie() = default;
-  /// Holds each label as it is and after a space. Errors argument: a label that is empty, holds '<', a line break or
-  /// white space at an end; data: not UTF-8.
+  /// Holds each label as it is and after a space. Errors: those of check_label(); data: a label is
+  /// not UTF-8.
   static Result<LabelTrie> build(std::span<const std::string> labels, const Tokenizer& tokenizer);
 
   bool empty() const { return nodes_.size() <= 1; }

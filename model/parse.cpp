@@ -79,9 +79,14 @@ bool scored_by_ms(std::optional<Task> task) {
 }  // namespace
 
 AnswerRules answer_rules(Task task) {
+  if (static_cast<int>(task) >= kTaskCount) return {};
   const bool labelled =
       task != Task::region_proposal && task != Task::referring_segmentation && task != Task::region_to_segmentation;
   return {task_info(task).answer, labelled, task == Task::phrase_grounding};
+}
+
+bool takes_classes(const AnswerRules& rules) {
+  return rules.labelled && rules.kind != AnswerKind::text && rules.kind != AnswerKind::quads;
 }
 
 Answer parse_by_rules(const AnswerRules& rules, std::string_view text, int width, int height, Compat compat) {

@@ -18,7 +18,10 @@ struct AnswerRules {
   bool labelled = true;             ///< a label stands before the locations
   bool skip_empty_phrases = false;  ///< phrase grounding leaves out pronouns and the like
 };
+/// The default for a value that is no task.
 AnswerRules answer_rules(Task task);
+/// Such answers are boxes or polygons with labels, which RunOptions::classes can name.
+bool takes_classes(const AnswerRules& rules);
 
 /// parse_answer by rules instead of a task. Any text is allowed; time is linear in it. Labels of boxes and polygons are
 /// cut at 4,096 bytes.

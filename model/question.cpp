@@ -153,12 +153,11 @@ Status Question::add_prompt() {
 }
 
 Status Question::add_grammar() {
-  const AnswerKind kind = inquiry_.rules.kind;
   if (options_.classes.empty()) {
-    if (!options_.generation.well_formed || kind == AnswerKind::text) return {};
+    if (!options_.generation.well_formed || inquiry_.rules.kind == AnswerKind::text) return {};
     grammar_.emplace(inquiry_.rules, *model_.tokenizer);
   } else {
-    if (!inquiry_.rules.labelled || kind == AnswerKind::text || kind == AnswerKind::quads) {
+    if (!takes_classes(inquiry_.rules)) {
       return argument_error("classes need a task that answers with labelled boxes or polygons");
     }
     FL_ASSIGN(LabelTrie labels, LabelTrie::build(options_.classes, *model_.tokenizer));

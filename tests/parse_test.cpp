@@ -282,6 +282,12 @@ TEST_CASE("Answers equal the specification's table") {
   check_rows(polygon_rows());
 }
 
+TEST_CASE("A value that is no task is read as text") {
+  const Answer answer = parse_answer(static_cast<Task>(200), "car<loc_1><loc_2><loc_3><loc_4>", 100, 100);
+  CHECK(answer.kind == AnswerKind::text);
+  CHECK(answer.items.empty());
+}
+
 TEST_CASE("Location bins equal the reference's") {
   const auto reference = test::reference_dir();
   if (!reference) {

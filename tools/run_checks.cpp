@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "model/parse.hpp"
 #include "tools/formats.hpp"
 
 namespace florence2 {
@@ -17,9 +18,7 @@ std::string asked(const Job& job) {
 }
 
 bool answers_with_classes(const Job& job) {
-  const bool unlabelled = job.task == Task::region_proposal || job.task == Task::referring_segmentation ||
-                          job.task == Task::region_to_segmentation;
-  return job.answer != AnswerKind::text && job.answer != AnswerKind::quads && !unlabelled;
+  return takes_classes(job.task ? answer_rules(*job.task) : AnswerRules{job.answer});
 }
 
 bool answers_with_text(const Job& job) { return job.answer == AnswerKind::text; }

@@ -1,5 +1,6 @@
 #include "tools/run_settings.hpp"
 
+#include "model/label_trie.hpp"
 #include "tools/commands.hpp"
 #include "tools/common_options.hpp"
 #include "tools/formats.hpp"
@@ -61,14 +62,9 @@ Arguments::Accept append_to(std::vector<std::string>& target) {
   };
 }
 
-Status check_class(const std::string& label) {
-  if (label.find_first_of("<\n") == std::string::npos) return {};
-  return Error{ErrorCode::argument, "class \"" + label + "\" must be text without '<' or line breaks", {}};
-}
-
 Arguments::Accept class_into(std::vector<std::string>& target) {
   return [&target](const std::string& label) -> Status {
-    FL_TRY(check_class(label));
+    FL_TRY(check_label(label));
     target.push_back(label);
     return {};
   };
