@@ -63,9 +63,10 @@ void matmul(Context& context, View<float> dst, View<const float> a, const Linear
   context.reserve(matmul_scratch(context.table(), linear.in()));
   const std::int64_t panels = linear.weight.panels();
   const int threads = context.threads();
-  // Enough rows are shared out by rows, fewer by panels.
+  // By panels, so that the threads' shares are equal and the weights are read once by all of them together; by rows
+  // where each thread would have to convert all rows, if there are enough.
   const std::int64_t fitting = block_rows(linear.weight);
-  const bool by_rows = a.rows >= threads * fitting / 2;
+  const bool by_rows = converts_rows(linear.weight) && a.rows >= threads * fitting / 2;
   const std::int64_t row_parts = ceil_div(ceil_div(a.rows, fitting), by_rows ? threads : 1) * (by_rows ? threads : 1);
   const Cut rows = {a.rows, row_parts, tile_rows(context.table(), linear.weight)};
   const Cut columns = {panels, by_rows ? 1 : std::min<std::int64_t>(threads, panels), 1};

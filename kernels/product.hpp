@@ -8,11 +8,11 @@
 
 namespace florence2 {
 
-// A [kBlockK][nr] piece of a panel (16 to 32 KiB) and the sums it adds to stay in L1 while a block of rows of A, which
-// lies in L2 as a whole (kBlockBytes), passes over it.
+// A [kBlockK][nr] piece of a panel (16 to 32 KiB) stays near while a block of rows of A passes over it. The block lies
+// in L2 as a whole or nearly so (kBlockBytes); the more rows it has the less often the weights are read.
 inline constexpr std::int64_t kBlockK = 256;
-inline constexpr std::int64_t kBlockRows = 144;
-inline constexpr std::int64_t kBlockBytes = std::int64_t{1} << 19;
+inline constexpr std::int64_t kBlockRows = 336;  // whole tiles of every table
+inline constexpr std::int64_t kBlockBytes = std::int64_t{1} << 20;
 
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -34,9 +34,12 @@ inline std::int64_t block_rows(const PackedMatrix& weight) {
   return block_rows(weight.k() * bytes);
 }
 
+/// Rows of A are quantised or rounded before they are multiplied with `weight`.
+inline bool converts_rows(const PackedMatrix& weight) { return weight.dtype() == DType::s8 || weight.paired(); }
+
 /// Rows of the tile that multiplies with `weight`.
 inline int tile_rows(const KernelTable& table, const PackedMatrix& weight) {
-  return weight.dtype() == DType::s8 || weight.paired() ? table.tile_rows : table.mr;
+  return converts_rows(weight) ? table.tile_rows : table.mr;
 }
 
 /// Bytes between converted rows of A: whole cache lines and tiles, and not a multiple of a page, as in padded_stride.

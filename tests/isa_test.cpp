@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "kernels/product.hpp"
 #include "tests/kernel_support.hpp"
 
 namespace florence2::test {
@@ -93,9 +94,9 @@ TEST_CASE("tables are complete and have the tile the blocking expects", "[kernel
     CHECK((t->gemm_f32_f32_f32p && t->gemm_f32_f32_f16p && t->gemm_f32_f32_bf16p && t->widen_f16 && t->widen_bf16));
     CHECK((t->layer_norm && t->softmax && t->max && t->sum_exp && t->gelu && t->add && t->dot && t->axpy));
     CHECK(t->depthwise3x3_row != nullptr);
-    CHECK(t->nr % 8 == 0);    // packing copies 8 elements at a time
-    CHECK(144 % t->mr == 0);  // a block of rows is whole tiles
-    CHECK(144 % t->tile_rows == 0);
+    CHECK(t->nr % 8 == 0);           // packing copies 8 elements at a time
+    CHECK(kBlockRows % t->mr == 0);  // a block of rows is whole tiles
+    CHECK(kBlockRows % t->tile_rows == 0);
     CHECK((t->round_row == nullptr) == (t->gemm_f32_bf16_bf16p == nullptr));
     CHECK((t->round_row == nullptr) == (t->softmax_bf16 == nullptr));
     CHECK((t->features & ~cpu_features()) == 0);
