@@ -86,14 +86,37 @@ inline void prefetch_residual(const Block& g, std::int64_t row0) {
   for (int i = 0; i < kRows; ++i) __builtin_prefetch(residual + i * e.residual_stride, 0, 3);
 }
 
+/// The elements of a tile's rows that are multiplied next. Every third row has a pointer; the two behind it lie one and
+/// two strides further, which an address can say. A pointer a row would be more than there are registers.
+template <int kRows, typename T>
+class TileRows {
+ public:
+  TileRows(const T* first, std::int64_t stride) : stride_(stride) {
+    for (int i = 0; i < kPointers; ++i) pointers_[i] = first + i * kRowsPerPointer * stride;
+  }
+  const T* operator[](int row) const { return pointers_[row / kRowsPerPointer] + row % kRowsPerPointer * stride_; }
+  void advance(std::int64_t elements) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kPointers; ++i) {
+      pointers_[i] += elements;
+      __asm__("" : "+r"(pointers_[i]));  // or the compiler makes a pointer a row of them
+    }
+  }
+
+ private:
+  static constexpr int kRowsPerPointer = 3;
+  static constexpr int kPointers = (kRows + kRowsPerPointer - 1) / kRowsPerPointer;
+  const T* pointers_[kPointers];
+  std::int64_t stride_;
+};
+
 template <int kRows, typename Panel>
 inline void gemm_tile(const GemmBlock& g, std::int64_t row0) {
   F32 acc[kRows][kPanelRegisters];
-  const float* a[kRows];
+  TileRows<kRows, float> a(g.a + row0 * g.a_stride, g.a_stride);
   if (g.epilogue != nullptr) prefetch_residual<kRows>(g, row0);
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
-    a[i] = g.a + (row0 + i) * g.a_stride;
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) {
       acc[i][j] = set1(0.0f);
@@ -103,13 +126,13 @@ inline void gemm_tile(const GemmBlock& g, std::int64_t row0) {
     }
   }
   const auto* b = static_cast<const typename Panel::Element*>(g.panel);
-  for (std::int64_t k = 0; k < g.k; ++k, b += kPanelWidth) {
+  for (std::int64_t k = 0; k < g.k; ++k, b += kPanelWidth, a.advance(1)) {
     F32 column[kPanelRegisters];
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) column[j] = Panel::get(b + j * F32::kLanes);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-      const F32 x = set1(a[i][k]);
+      const F32 x = set1(*a[i]);
 #pragma GCC unroll 2
       for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = fma(x, column[j], acc[i][j]);
     }

@@ -12,21 +12,20 @@ inline Bytes load_pairs(const std::int16_t* p) { return load_bytes(reinterpret_c
 template <int kRows>
 inline void gemm16_tile(const GemmBlock16& g, std::int64_t row0) {
   I32 acc[kRows][kPanelRegisters];
-  const std::int16_t* a[kRows];
+  TileRows<kRows, std::int16_t> a(g.a + row0 * g.a_stride, g.a_stride);
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
-    a[i] = g.a + (row0 + i) * g.a_stride;
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = zero_i32();
   }
   const std::int16_t* b = g.panel;
-  for (std::int64_t k = 0; k < g.k; k += 2, b += 2 * kPanelWidth) {
+  for (std::int64_t k = 0; k < g.k; k += 2, b += 2 * kPanelWidth, a.advance(2)) {
     Bytes column[kPanelRegisters];
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) column[j] = load_pairs(b + j * F32::kLanes * 2);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-      const Bytes row = broadcast_group(load_group(a[i] + k));
+      const Bytes row = broadcast_group(load_group(a[i]));
 #pragma GCC unroll 2
       for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = add_dot16(acc[i][j], row, column[j]);
     }

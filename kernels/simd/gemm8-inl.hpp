@@ -17,14 +17,14 @@ inline std::int64_t register_offset(int j, std::int64_t strip_bytes) {
 #if defined(FL_SIMD_VNNI) || defined(FL_SIMD_SCALAR)
 constexpr int kStep = kGroup;
 template <int kRows>
-inline void gemm8_step(I32 (&acc)[kRows][kPanelRegisters], const std::uint8_t* const (&a)[kRows], std::int64_t k,
-                       const std::int8_t* b, std::int64_t strip_bytes) {
+inline void gemm8_step(I32 (&acc)[kRows][kPanelRegisters], const TileRows<kRows, std::uint8_t>& a, const std::int8_t* b,
+                       std::int64_t strip_bytes) {
   Bytes column[kPanelRegisters];
 #pragma GCC unroll 2
   for (int j = 0; j < kPanelRegisters; ++j) column[j] = load_bytes(b + register_offset(j, strip_bytes));
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
-    const Bytes row = broadcast_group(load_group(a[i] + k));
+    const Bytes row = broadcast_group(load_group(a[i]));
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = add_dot(acc[i][j], row, column[j]);
   }
@@ -32,8 +32,8 @@ inline void gemm8_step(I32 (&acc)[kRows][kPanelRegisters], const std::uint8_t* c
 #else
 constexpr int kStep = 2 * kGroup;
 template <int kRows>
-inline void gemm8_step(I32 (&acc)[kRows][kPanelRegisters], const std::uint8_t* const (&a)[kRows], std::int64_t k,
-                       const std::int8_t* b, std::int64_t strip_bytes) {
+inline void gemm8_step(I32 (&acc)[kRows][kPanelRegisters], const TileRows<kRows, std::uint8_t>& a, const std::int8_t* b,
+                       std::int64_t strip_bytes) {
   Bytes first[kPanelRegisters], second[kPanelRegisters];
 #pragma GCC unroll 2
   for (int j = 0; j < kPanelRegisters; ++j) {
@@ -42,7 +42,7 @@ inline void gemm8_step(I32 (&acc)[kRows][kPanelRegisters], const std::uint8_t* c
   }
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
-    const Bytes row = broadcast_group(load_group(a[i] + k)), next = broadcast_group(load_group(a[i] + k + kGroup));
+    const Bytes row = broadcast_group(load_group(a[i])), next = broadcast_group(load_group(a[i] + kGroup));
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = add_dots(acc[i][j], row, first[j], next, second[j]);
   }
@@ -72,17 +72,16 @@ struct Dequantizer {
 template <int kRows>
 inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
   I32 acc[kRows][kPanelRegisters];
-  const std::uint8_t* a[kRows];
+  TileRows<kRows, std::uint8_t> a(g.a + row0 * g.a_stride, g.a_stride);
   prefetch_residual<kRows>(g, row0);
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
-    a[i] = g.a + (row0 + i) * g.a_stride;
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = zero_i32();
   }
   const std::int8_t* b = g.strips;
-  for (std::int64_t k = 0; k < g.k; k += kStep, b += kStep / kGroup * kStripGroupBytes) {
-    gemm8_step(acc, a, k, b, g.strip_bytes);
+  for (std::int64_t k = 0; k < g.k; k += kStep, b += kStep / kGroup * kStripGroupBytes, a.advance(kStep)) {
+    gemm8_step(acc, a, b, g.strip_bytes);
   }
   const Dequantizer dequantizer(g);
   float tile[kRows * kPanelWidth];
