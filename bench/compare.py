@@ -76,12 +76,16 @@ def contestant(bench):
         def check(self):
             import numpy as np
             reference = agreement.load_reference(self.W)
-            tokens, logits = (os.path.join(self.dir, name) for name in ("tokens.f32", "logits.f32"))
+            picture, tokens, logits = (os.path.join(self.dir, name) for name in ("picture.f32", "tokens.f32", "logits.f32"))
             for path in (tokens, logits):
                 open(path, "wb").close()
-            self.ask("vision", 1, tokens)
-            self.ask("prefill", 1, *self.F2.TEXT_IDS)
-            self.ask("forced", logits, *reference["fed"])
+            for pixels, fed in zip(reference["pixels"], reference["fed"]):
+                pixels.astype("<f4").tofile(picture)
+                self.ask("pixels", picture)
+                self.ask("vision", 1, tokens)
+                self.ask("prefill", 1, *self.F2.TEXT_IDS)
+                self.ask("forced", logits, *fed)
+            self.prepare()
             return agreement.figures(np.fromfile(tokens, "<f4").reshape(reference["tokens"].shape),
                                      np.fromfile(logits, "<f4").reshape(reference["logits"].shape), reference)
     return Florence2

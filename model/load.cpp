@@ -132,8 +132,8 @@ Result<Weights> load_weights(const std::string& directory, Config& config, const
   bool converted = false;
   const auto choose = [&](std::string_view name, DType stored) {
     const WeightType type = plan.weight_type(name, stored, table);
-    // What a file of our own holds in more than 8 bits was kept so on purpose.
-    return converted && type.dtype == DType::s8 ? WeightType(stored) : type;
+    // What a file of our own holds in more than 8 bits was kept so on purpose, and 8 bits cannot be undone.
+    return converted && (type.dtype == DType::s8 || stored == DType::s8) ? WeightType(stored) : type;
   };
   FL_ASSIGN(auto reader, WeightReader::open(directory, {threads, options.check_weights, choose}));
   FL_ASSIGN(plan, plan_in_force(reader, precision, table, options));

@@ -41,6 +41,20 @@ TEST_CASE("weights are kept as the precision and the table say") {
   }
 }
 
+TEST_CASE("in int8 the third patch embedding and the projection stay in 16 bits") {
+  KernelTable plain = {}, with_bf16 = {};
+  with_bf16.gemm_f32_bf16_bf16p = [](const GemmBlockBf16&) {};
+  const PrecisionPlan int8 = {Precision::int8, Precision::int8}, text_only = {Precision::fp32, Precision::int8};
+  for (const char* name : {"model.vision_tower.convs.2.conv", "model.multi_modal_projector.image_projection"}) {
+    CAPTURE(name);
+    CHECK(int8.weight_type(name, DType::f32, plain).dtype == DType::bf16);
+    CHECK(int8.weight_type(name, DType::f16, plain).dtype == DType::f16);
+    CHECK(int8.weight_type(name, DType::f16, with_bf16).paired);
+    CHECK(text_only.weight_type(name, DType::f32, plain).dtype == DType::f32);
+  }
+  CHECK(int8.weight_type("model.vision_tower.convs.3.conv", DType::f16, plain).dtype == DType::s8);
+}
+
 TEST_CASE("parts of a model have precisions of their own") {
   const KernelTable table = {};
   const PrecisionPlan plan = {Precision::int8, Precision::fp32};
