@@ -1,15 +1,17 @@
 """How far a runtime's numbers are from torch's in fp32, measured the same way for every contestant of compare.py.
 
 The reference are PICTURES pictures' image tokens and, for each, the logits of STEPS decoder steps whose inputs are forced (random
-tokens: left to itself a model with random weights repeats one). One picture alone does not tell two 8-bit runtimes apart. A
-contestant goes from the pixels on by itself. For image tokens and logits: the cosine (of each picture or step: the least and the mean)
-and the relative rms error of all; and the steps whose largest logit is the reference's.
+tokens: left to itself a model with random weights repeats one). One picture alone does not tell two 8-bit runtimes apart;
+$FLORENCE2_AGREEMENT_PICTURES is their number, 8 if not set. A contestant goes from the pixels on by itself. For image tokens and
+logits: the cosine (of each picture or step: the least and the mean) and the relative rms error of all; and the steps whose largest
+logit is the reference's.
 """
 import os
 
 import numpy as np
 
-PICTURES, STEPS = 8, 50
+PICTURES = int(os.environ.get("FLORENCE2_AGREEMENT_PICTURES", 8))
+STEPS = 50
 FIRST_SEED = 7
 
 

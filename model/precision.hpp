@@ -15,8 +15,8 @@
 namespace florence2 {
 
 /// fp32: the numbers of the file, f32 arithmetic. bf16: half-precision weights, and products of bf16 by bf16 where the
-/// CPU has them. int8: 8-bit weights with a scale a channel, activations quantised row by row;
-/// the two matrices that bear it worst as in bf16.
+/// CPU has them. int8: 8-bit weights with a scale a channel, activations quantised row by row; the two matrices that
+/// bear it worst as in bf16.
 enum class Precision : std::uint8_t { fp32, bf16, int8 };
 
 std::string_view name_of(Precision precision);
