@@ -50,7 +50,7 @@ void matmul_serial(const KernelTable& table, float* scratch, View<float> dst, Vi
   FL_DCHECK(a.cols == linear.in() && dst.cols == linear.out() && a.rows == dst.rows);
   FL_DCHECK(linear.weight.nr() == table.nr);
   const Product product = {table, scratch, dst, a, linear, options};
-  const Cut rows = {a.rows, ceil_div(a.rows, block_rows(linear.weight)), tile_rows(table, linear.weight)};
+  const Cut rows = {a.rows, ceil_div(a.rows, block_rows(linear.weight, options)), tile_rows(table, linear.weight)};
   for (std::int64_t i = 0; i < rows.parts; ++i) {
     multiply(product, rows.begin(i), rows.size(i), 0, linear.weight.panels());
   }
@@ -65,7 +65,7 @@ void matmul(Context& context, View<float> dst, View<const float> a, const Linear
   const int threads = context.threads();
   // By panels, so that the threads' shares are equal and the weights are read once by all of them together; by rows
   // where each thread would have to convert all rows, if there are enough.
-  const std::int64_t fitting = block_rows(linear.weight);
+  const std::int64_t fitting = block_rows(linear.weight, options);
   const bool by_rows = converts_rows(linear.weight) && a.rows >= threads * fitting / 2;
   const std::int64_t row_parts = ceil_div(ceil_div(a.rows, fitting), by_rows ? threads : 1) * (by_rows ? threads : 1);
   const Cut rows = {a.rows, row_parts, tile_rows(context.table(), linear.weight)};

@@ -31,6 +31,9 @@ constexpr std::int64_t padded_stride(std::int64_t cols) { return cols + 16; }
 struct MatmulOptions {
   bool gelu = false;
   View<const float> residual = {};  ///< [m, n], added last; it may be dst itself
+  /// 8-bit weights only: quantise a row in two terms of 8 bits, which leaves a hundredth of one term's rounding error
+  /// or less. Twice the products, but for few rows, where memory is the limit, next to no time.
+  bool two_terms = false;
 };
 
 /// dst[m, n] = gelu?(a[m, k] * linear + bias) + residual?. dst may not alias a. Bits do not depend on the number of

@@ -29,9 +29,9 @@ struct Cut {
 inline std::int64_t block_rows(std::int64_t row_bytes) {
   return std::clamp(kBlockBytes / row_bytes, std::int64_t{48}, kBlockRows);
 }
-inline std::int64_t block_rows(const PackedMatrix& weight) {
-  const int bytes = weight.dtype() == DType::s8 ? 1 : weight.paired() ? 2 : 4;
-  return block_rows(weight.k() * bytes);
+inline std::int64_t block_rows(const PackedMatrix& weight, const MatmulOptions& options) {
+  const bool bytes = weight.dtype() == DType::s8;
+  return block_rows(weight.k() * (bytes ? 1 : weight.paired() ? 2 : 4)) / (bytes && options.two_terms ? 2 : 1);
 }
 
 /// Rows of A are quantised or rounded before they are multiplied with `weight`.

@@ -1,5 +1,7 @@
 // Products with 8-bit weights. A block of rows is quantised once, each row with a scale and a zero point of its own,
 // and then multiplied with one panel after the other: a panel's [depth][nr] bytes fit L1 or nearly, so k is not cut.
+// Where two terms are asked for, what quantising a row has left is quantised once more, with a scale of its own, and is
+// the row after it.
 #include "kernels/product.hpp"
 
 namespace florence2 {
@@ -24,16 +26,22 @@ struct QuantizedRows {
 }  // namespace
 
 std::int64_t multiply_8bit_scratch(const KernelTable& table, std::int64_t depth) {
-  return QuantizedRows::floats(block_rows(depth) + table.tile_rows, converted_stride(depth));
+  return QuantizedRows::floats(block_rows(depth) + 2 * table.tile_rows, converted_stride(depth)) + depth;
 }
 
 void multiply_8bit(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
                    std::int64_t panel_end) {
   const PackedMatrix& weight = p.linear.weight;
   const std::int64_t stride = converted_stride(weight.depth());
-  const QuantizedRows q(p.scratch, rows, stride);
+  const int terms = p.options.two_terms ? 2 : 1;
+  const QuantizedRows q(p.scratch, terms * rows, stride);
+  float* const rest = p.scratch + QuantizedRows::floats(terms * rows, stride);
+  const auto quantize = [&](std::int64_t r, float* left, const float* src) {
+    p.table.quantize_row(q.rows + r * stride, q.scale + r, q.zero + r, left, src, weight.k());
+  };
   for (std::int64_t r = 0; r < rows; ++r) {
-    p.table.quantize_row(q.rows + r * stride, q.scale + r, q.zero + r, p.a.row(row + r), weight.k());
+    quantize(terms * r, terms == 2 ? rest : nullptr, p.a.row(row + r));
+    if (terms == 2) quantize(2 * r + 1, nullptr, rest);
   }
   const std::int64_t n = panel_begin * p.table.nr;
   GemmBlock8 block = {};
@@ -41,6 +49,7 @@ void multiply_8bit(const Product& p, std::int64_t row, std::int64_t rows, std::i
   block.c_stride = p.dst.stride;
   block.a = q.rows;
   block.a_stride = stride;
+  block.terms = terms;
   block.row_scale = q.scale;
   block.row_zero = q.zero;
   block.strips = reinterpret_cast<const std::int8_t*>(weight.panel(0));
@@ -48,7 +57,7 @@ void multiply_8bit(const Product& p, std::int64_t row, std::int64_t rows, std::i
   block.first = n;
   block.column_scale = weight.scales(n);
   block.column_sum = weight.sums(n);
-  block.m = rows;
+  block.m = terms * rows;
   block.n = std::min(panel_end * p.table.nr, p.linear.out()) - n;
   block.k = weight.depth();
   block.epilogue = epilogue_at(p, row, n);

@@ -44,11 +44,14 @@ constexpr std::int64_t kMostDepth8 = 65536;
 
 /// One block of C[m, n] = row_scale[m] * column_scale[n] * sum over k of (q[m, k] - row_zero[m]) * B[k, n] for 8-bit
 /// weights, panel after panel. The sum is exact, so that every table gives the same one; k <= kMostDepth8.
+/// With two terms, each row of C is the sum of those of two rows of q that lie next to each other: the row and what
+/// quantising it has left.
 struct GemmBlock8 {
   float* c;
   std::int64_t c_stride;
   const std::uint8_t* a;  // q: rows that quantize_row made
   std::int64_t a_stride;
+  int terms;  // 1 or 2: rows of q for a row of C
   const float* row_scale;
   const std::int32_t* row_zero;
   const std::int8_t* strips;  // [k / 4][16][4] each, strip_bytes apart
@@ -56,7 +59,7 @@ struct GemmBlock8 {
   std::int64_t first;              // the strips' column, a multiple of nr, that is column 0 of C
   const float* column_scale;       // [n, and what is left of the last panel]
   const std::int32_t* column_sum;  // the same: sum over k of B
-  std::int64_t m, n, k;            // k is a multiple of depth_unit
+  std::int64_t m, n, k;            // m: rows of q; k is a multiple of depth_unit
   GemmEpilogue epilogue;
 };
 
@@ -118,8 +121,10 @@ struct KernelTable {
   void (*gemm_f32_f32_bf16p)(const GemmBlock& block);
   // dst[i] = round(src[i] / scale) + zero in [0, top_level], where scale = (max - min) / top_level of the row and 0,
   // and zeros from k up to a multiple of depth_unit. The scale is NaN where src is not finite, and no positive one is
-  // below 2^-126.
-  void (*quantize_row)(std::uint8_t* dst, float* scale, std::int32_t* zero, const float* src, std::int64_t k);
+  // below 2^-126. rest[i] = src[i] - scale * (dst[i] - zero), unless it is nullptr. Where it is not, the scale is
+  // rounded up to 16 bits, so that the products are exact and all tables leave the same rest.
+  void (*quantize_row)(std::uint8_t* dst, float* scale, std::int32_t* zero, float* rest, const float* src,
+                       std::int64_t k);
   // dst[i] = round(src[i] / scale), |dst| <= 127, with the smallest scale that quad_limit allows, and zeros from k up
   // to a multiple of depth_unit; their sum. The scale is NaN where src is not finite, and as in quantize_row.
   void (*quantize_column)(std::int8_t* dst, float* scale, std::int32_t* sum, const float* src, std::int64_t k);

@@ -124,7 +124,8 @@ View<const float> DecoderState::step(Context& context, const DecoderWeights& wei
   }
   for (DecoderCache* cache : caches) ++cache->steps_;
   const View<float> logits(logits_.data(), rows_, weights.head->out());
-  matmul(context, logits, x(), *weights.head);
+  // Neighbouring location tokens are often nearly alike: the rounding of these rows would decide between them.
+  matmul(context, logits, x(), *weights.head, {.two_terms = true});
   return logits;
 }
 

@@ -28,15 +28,18 @@ struct QuantizedRow {
   float scale = -1;
   std::int32_t zero = -1;
   std::vector<int> centred;
+  std::vector<float> left;  // with_rest: what quantising left of the values
 
-  QuantizedRow(const KernelTable& table, const std::vector<float>& values) {
+  QuantizedRow(const KernelTable& table, const std::vector<float>& values, bool with_rest = false) {
     const auto k = static_cast<std::int64_t>(values.size());
     GuardedBuffer<float> src(k);
     std::copy(values.begin(), values.end(), src.data());
     GuardedBuffer<std::uint8_t> dst(padded_depth(table, k));
-    table.quantize_row(dst.data(), &scale, &zero, src.data(), k);
-    CHECK(dst.intact());
+    GuardedBuffer<float> rest(k);
+    table.quantize_row(dst.data(), &scale, &zero, with_rest ? rest.data() : nullptr, src.data(), k);
+    CHECK((dst.intact() && rest.intact()));
     for (std::int64_t i = 0; i < k; ++i) centred.push_back(dst[i] - zero);
+    left.assign(rest.data(), rest.data() + k);
     for (std::int64_t i = k; i < dst.size(); ++i) CHECK(dst[i] == 0);
   }
 };
@@ -59,6 +62,26 @@ TEST_CASE("a row is quantised to the nearest step of its own range", "[kernels]"
     for (std::size_t i = 0; i < x.size(); ++i) {
       CHECK(std::abs(static_cast<double>(q.centred[i]) * q.scale - x[i]) <= bound);
       CHECK((q.centred[i] + q.zero >= 0 && q.centred[i] + q.zero <= table.top_level));
+    }
+  }
+}
+
+TEST_CASE("a row that is quantised leaves the same rest on every table, at most a step", "[kernels]") {
+  Random random(39);
+  for (std::int64_t k = 1; k <= 70; ++k) {
+    std::vector<float> x = random.floats(k);
+    for (float& value : x) value = 3 * value + 1;
+    std::map<int, std::vector<float>> first;  // by top_level
+    for (const KernelTable* table : tables_8bit()) {
+      const QuantizedRow plain(*table, x), q(*table, x, true);
+      CAPTURE(table->name, k, q.scale);
+      CHECK((q.scale >= plain.scale && q.scale <= plain.scale * (1 + 0x1p-15f)));
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const double exact = x[i] - static_cast<double>(q.centred[i]) * q.scale;
+        CHECK(q.left[i] == static_cast<float>(exact));
+        CHECK(std::abs(exact) <= (1.0 + 255 * 0x1p-22) * static_cast<double>(q.scale));
+      }
+      CHECK(first.try_emplace(table->top_level, q.left).first->second == q.left);
     }
   }
 }
@@ -155,7 +178,7 @@ TEST_CASE("8-bit matmul is exact for every small m and n, and around the blocks"
 
 /// What 8-bit products compute, with the activations as they are: x times the weights' quantised values; and how far
 /// rounding the activations, and f32, may move it.
-reference::Bounded expected_8bit(const KernelTable& table, View<const float> a, const Linear& linear) {
+reference::Bounded expected_8bit(const KernelTable& table, View<const float> a, const Linear& linear, bool two_terms) {
   const std::int64_t k = linear.in(), n = linear.out();
   Matrix weight(k, n);
   std::vector<float> column(static_cast<std::size_t>(k));
@@ -166,17 +189,21 @@ reference::Bounded expected_8bit(const KernelTable& table, View<const float> a, 
   const Matrix x = reference::matrix(a), magnitudes = weight.cwiseAbs().colwise().sum();
   Matrix value = x * weight, error = Matrix::Zero(a.rows, n);
   for (std::int64_t r = 0; r < a.rows; ++r) {
-    const double step = (std::max(0.0, x.row(r).maxCoeff()) - std::min(0.0, x.row(r).minCoeff())) / table.top_level;
-    const double f32 = 4 * 0x1p-24 * x.row(r).cwiseAbs().maxCoeff();  // scales, their product, the product with the sum
+    double step = (std::max(0.0, x.row(r).maxCoeff()) - std::min(0.0, x.row(r).minCoeff())) / table.top_level;
+    // What one term leaves is at most a step either way: that is the range of the other.
+    if (two_terms) step = 2 * step * (1 + 0x1p-15) * (1 + 255 * 0x1p-22) / table.top_level;
+    // Scales, their product, the product with the sum; of two terms also what is left, and their sum.
+    const double f32 = (two_terms ? 10 : 4) * 0x1p-24 * x.row(r).cwiseAbs().maxCoeff();
     error.row(r) = (step * (1 + 255 * 0x1p-22) + f32) * magnitudes;
   }
   return {value, error};
 }
 
-TEST_CASE("8-bit matmul stays within half a step of the activations", "[kernels]") {
+TEST_CASE("8-bit matmul stays within half a step of the activations, or of what their first term leaves", "[kernels]") {
   const KernelTable& table = *GENERATE(from_range(tables_8bit()));
   const std::int64_t k = GENERATE(1, 37, 256, 1031);
-  CAPTURE(table.name, k);
+  const bool two_terms = GENERATE(false, true);
+  CAPTURE(table.name, k, two_terms);
   Random random(33);
   const std::int64_t n = 2 * table.nr + 5;
   const TestLinear layer(table, random, k, n, DType::s8);
@@ -184,8 +211,8 @@ TEST_CASE("8-bit matmul stays within half a step of the activations", "[kernels]
     const Plain a = random_matrix(random, m, k);
     GuardedMatrix dst(m, n, n + 1);
     Context context(table, 2);
-    matmul(context, dst, a.view(), layer.linear);
-    reference::Bounded expected = expected_8bit(table, a.view(), layer.linear);
+    matmul(context, dst, a.view(), layer.linear, {.two_terms = two_terms});
+    reference::Bounded expected = expected_8bit(table, a.view(), layer.linear, two_terms);
     expected.value.rowwise() += layer.affine.bias;
     expected.error.array() += 0x1p-23 * (1 + expected.value.cwiseAbs().maxCoeff());
     CAPTURE(m);
@@ -194,6 +221,7 @@ TEST_CASE("8-bit matmul stays within half a step of the activations", "[kernels]
 }
 
 TEST_CASE("8-bit products have the same bits on tables of the same limits and for any threads or rows", "[kernels]") {
+  const MatmulOptions options = GENERATE(MatmulOptions{}, MatmulOptions{.two_terms = true});
   Random random(34);
   const std::int64_t m = 150, n = 101, k = 147;
   const Plain a = random_matrix(random, m, k), weight = random_matrix(random, n, k);
@@ -202,13 +230,14 @@ TEST_CASE("8-bit products have the same bits on tables of the same limits and fo
   Plain dst(m, n);
   for (const KernelTable* table : tables_8bit()) {
     const TestLinear layer(*table, weight, bias, DType::s8);
-    check_threads(*table, dst.view(), [&](Context& context) { matmul(context, dst.view(), a.view(), layer.linear); });
-    CAPTURE(table->name);
+    check_threads(*table, dst.view(),
+                  [&](Context& context) { matmul(context, dst.view(), a.view(), layer.linear, options); });
+    CAPTURE(table->name, options.two_terms);
     check_same_bits(dst.view(), first.try_emplace(table->quad_limit, dst).first->second.view());
     for (const std::int64_t r : {0, 77, 149}) {
       Plain one(1, n);
       Context context(*table, 2);
-      matmul(context, one.view(), a.view().row_range(r, 1), layer.linear);
+      matmul(context, one.view(), a.view().row_range(r, 1), layer.linear, options);
       check_same_bits(one.view(), dst.view().row_range(r, 1));
     }
   }

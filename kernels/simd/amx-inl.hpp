@@ -41,6 +41,7 @@ struct TilesS8 {
   static constexpr int kElementBytes = 1;
   static std::int64_t group_bytes(const GemmBlock8&) { return kTileBytes; }
   static const std::int8_t* panel(const GemmBlock8& g) { return g.strips; }
+  static int terms(const GemmBlock8& g) { return g.terms; }
   static void multiply_upper() {
     _tile_dpbusd(0, 4, 6);
     _tile_dpbusd(1, 4, 7);
@@ -70,6 +71,7 @@ struct TilesBf16 {
   static constexpr int kElementBytes = 2;
   static std::int64_t group_bytes(const GemmBlockBf16& g) { return g.group_bytes; }
   static const std::uint16_t* panel(const GemmBlockBf16& g) { return g.panels; }
+  static int terms(const GemmBlockBf16&) { return 1; }
   static void multiply_upper() {
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
@@ -121,7 +123,15 @@ void finish_rows(const typename Tiles::Block& g, std::int64_t row0, int rows, co
   if (i < rows) finish_group<Tiles, kGelu, kResidual, 1>(g, values, bias, row0 + i, sums);
 }
 
-/// The same for a panel of fewer columns.
+inline void finish_values(const GemmBlock8& g, std::int64_t row0, int rows, float* tile) {
+  if (g.terms == 2) return finish_terms(g, row0, rows, tile);
+  finish_tile(g, row0, rows, tile);
+}
+inline void finish_values(const GemmBlockBf16& g, std::int64_t row0, int rows, const float* tile) {
+  finish_tile(g, row0, rows, tile);
+}
+
+/// The same for a panel of fewer columns, and for rows of two terms.
 template <typename Tiles>
 void finish_rows_partly(const typename Tiles::Block& g, std::int64_t row0, int rows, const float* sums) {
   const typename Tiles::Values values(g);
@@ -132,7 +142,7 @@ void finish_rows_partly(const typename Tiles::Block& g, std::int64_t row0, int r
       store(tile + at, values.at(row0 + i, j, sums + at));
     }
   }
-  finish_tile(g, row0, rows, tile);
+  finish_values(g, row0, rows, tile);
 }
 
 template <typename Tiles>
@@ -140,7 +150,7 @@ using FinishRows = void (*)(const typename Tiles::Block& g, std::int64_t row0, i
 
 template <typename Tiles>
 FinishRows<Tiles> finish_rows_of(const typename Tiles::Block& g) {
-  if (g.n < kPanelWidth) return finish_rows_partly<Tiles>;
+  if (g.n < kPanelWidth || Tiles::terms(g) == 2) return finish_rows_partly<Tiles>;
   const bool residual = g.epilogue.residual != nullptr;
   if (g.epilogue.gelu) return residual ? finish_rows<Tiles, true, true> : finish_rows<Tiles, true, false>;
   return residual ? finish_rows<Tiles, false, true> : finish_rows<Tiles, false, false>;

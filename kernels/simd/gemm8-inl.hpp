@@ -69,11 +69,23 @@ struct Dequantizer {
   }
 };
 
+/// The epilogue of `rows` rows of q from row0 on, an even number where there are two terms. Their values are added in
+/// place.
+[[gnu::noinline]] void finish_terms(const GemmBlock8& g, std::int64_t row0, int rows, float* tile) {
+  for (int i = 0; i < rows / 2; ++i) {
+    for (int j = 0; j < kPanelWidth; j += F32::kLanes) {
+      const float* const term = tile + 2 * i * kPanelWidth + j;
+      store(tile + i * kPanelWidth + j, load(term) + load(term + kPanelWidth));
+    }
+  }
+  finish_tile(g, row0 / 2, rows / 2, tile);
+}
+
 template <int kRows>
 inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
   I32 acc[kRows][kPanelRegisters];
   TileRows<kRows, std::uint8_t> a(g.a + row0 * g.a_stride, g.a_stride);
-  prefetch_residual<kRows>(g, row0);
+  if (g.terms == 1) prefetch_residual<kRows>(g, row0);
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
@@ -92,11 +104,13 @@ inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
       store(tile + i * kPanelWidth + j * F32::kLanes, dequantizer.value(row0 + i, j, acc[i][j]));
     }
   }
+  if (g.terms == 2) return finish_terms(g, row0, kRows, tile);
   finish_tile(g, row0, kRows, tile);
 }
 
 void gemm8(const GemmBlock8& whole) {
   constexpr int kMaxRows = kTileRows8;
+  static_assert(kMaxRows % 2 == 0);  // both terms of a row
   for_each_panel(whole, [](const GemmBlock8& g, const void* next) {
     std::int64_t row = 0;
     for (; row + kMaxRows <= g.m; row += kMaxRows) {

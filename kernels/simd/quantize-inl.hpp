@@ -7,6 +7,15 @@ inline float usable_scale(float step) {
   return step > 0 && step < kLeast ? kLeast : step;
 }
 
+/// The smallest scale of 16 significant bits that is not below `step`: its products with 8-bit integers are exact.
+inline float short_scale(float step) {
+  std::uint32_t bits;
+  __builtin_memcpy(&bits, &step, sizeof(bits));
+  bits = (bits + 0xFFu) & ~0xFFu;
+  __builtin_memcpy(&step, &bits, sizeof(bits));
+  return step;
+}
+
 /// The range of a row and 0. Two registers of each bound: one would wait for itself.
 struct RowRange {
   F32 low[2], high[2], poison[2];  // poison: 0, or NaN when any element is not finite
@@ -24,10 +33,10 @@ struct RowRange {
   float bad() const { return reduce_add(poison[0] + poison[1]); }
 };
 
-/// dst = quantised src[0, k), and zeros up to a multiple of kDepthUnit.
+/// dst = quantised src[0, k), and zeros up to a multiple of kDepthUnit; rest = what that leaves of src, unless nullptr.
 /// The range includes 0, so that 0 is exact: q = round(x / scale) + zero, scale = (max - min) / kTopLevel or, for what
 /// is tinier, usable_scale of it.
-void quantize_row(std::uint8_t* dst, float* scale, std::int32_t* zero, const float* src, std::int64_t k) {
+void quantize_row(std::uint8_t* dst, float* scale, std::int32_t* zero, float* rest, const float* src, std::int64_t k) {
   constexpr std::int64_t lanes = F32::kLanes;
   RowRange range;
   std::int64_t i = 0;
@@ -37,7 +46,8 @@ void quantize_row(std::uint8_t* dst, float* scale, std::int32_t* zero, const flo
   }
   for (; i < k; i += lanes) range.include(0, load_lanes(src + i, k - i < lanes ? k - i : lanes));
   const float least = range.least(), most = range.most(), bad = range.bad();
-  const float step = usable_scale((most - least) / static_cast<float>(kTopLevel));
+  float step = usable_scale((most - least) / static_cast<float>(kTopLevel));
+  if (rest != nullptr) step = short_scale(step);
   const float inverse = step > 0 ? 1.0f / step : 0.0f;
   *scale = step + bad;
   // Between 0 and kTopLevel for finite rows; a row that is not finite has NaN as its scale, whatever its q.
@@ -48,11 +58,22 @@ void quantize_row(std::uint8_t* dst, float* scale, std::int32_t* zero, const flo
   // No x / scale rounds below -zero, which is rounded to the nearest, half up. The sum of two that are rounded may
   // be one too large.
   const auto quantized = [&](F32 x) { return min(add(to_integer(x * factor), offset), top); };
-  for (i = 0; i + lanes <= k; i += lanes) store_bytes(dst + i, quantized(load(src + i)));
+  const I32 centre = set1_i32(-*zero);
+  const F32 negative_step = set1(-step);
+  const auto left = [&](F32 x, I32 q) { return fma(to_float(add(q, centre)), negative_step, x); };
+  for (i = 0; i + lanes <= k; i += lanes) {
+    const F32 x = load(src + i);
+    const I32 q = quantized(x);
+    store_bytes(dst + i, q);
+    if (rest != nullptr) store(rest + i, left(x, q));
+  }
   if (i < k) {
+    const F32 x = load_partial(src + i, k - i);
+    const I32 q = quantized(x);
     std::uint8_t tail[lanes];
-    store_bytes(tail, quantized(load_partial(src + i, k - i)));
+    store_bytes(tail, q);
     for (std::int64_t j = i; j < k; ++j) dst[j] = tail[j - i];
+    if (rest != nullptr) store_partial(rest + i, left(x, q), k - i);
   }
   for (i = k; i % kDepthUnit != 0; ++i) dst[i] = 0;
 }
