@@ -9,6 +9,17 @@
 #include "kernels/attention_head.hpp"
 
 namespace florence2 {
+namespace {
+
+/// body(request, head, thread) for every head of every request, in one parallel loop: requests are small.
+template <typename Request, typename Body>
+void for_each_head(Context& context, std::span<const Request> requests, int heads, const Body& body) {
+  context.parallel_for(static_cast<std::int64_t>(requests.size()) * heads, [&](std::int64_t index, int thread) {
+    body(requests[static_cast<std::size_t>(index / heads)], static_cast<int>(index % heads), thread);
+  });
+}
+
+}  // namespace
 
 void attention(Context& context, View<float> dst, View<const float> q, View<const float> k, View<const float> v,
                int heads, float scale, Arithmetic arithmetic) {
@@ -40,34 +51,35 @@ void pack_cross_cache(Context& context, CrossCache& cache, View<const float> k, 
   });
 }
 
-void cross_attention(Context& context, View<float> dst, View<const float> q, const CrossCache& cache, float scale) {
-  FL_DCHECK(q.cols == cache.heads * cache.head_dim);
-  const HeadAttention head(context.table(), cache.arithmetic, cache.length, cache.head_dim);
-  context.reserve(head.scratch_floats(q.rows));
-  context.parallel_for(cache.heads, [&](std::int64_t index, int thread) {
+void cross_attention(Context& context, std::span<const CrossAttention> requests, float scale) {
+  const auto head_of = [&](const CrossCache& cache) {
+    return HeadAttention(context.table(), cache.arithmetic, cache.length, cache.head_dim);
+  };
+  for (const CrossAttention& request : requests) {
+    FL_DCHECK(request.cache->heads == requests[0].cache->heads);
+    context.reserve(head_of(*request.cache).scratch_floats(request.q.rows));
+  }
+  for_each_head(context, requests, requests[0].cache->heads, [&](const CrossAttention& r, int index, int thread) {
+    const CrossCache& cache = *r.cache;
+    const HeadAttention head = head_of(cache);
     const std::int64_t first = index * cache.head_dim;
-    head.attend(dst.col_range(first, cache.head_dim), q.col_range(first, cache.head_dim),
+    head.attend(r.dst.col_range(first, cache.head_dim), r.q.col_range(first, cache.head_dim),
                 cache.packed.data() + index * head.packed_floats(), context.scratch(thread), scale);
   });
 }
 
-void decode_attention(Context& context, View<float> dst, View<const float> q, View<const float> keys,
-                      View<const float> values, std::span<const int> slot_of, std::int64_t steps, std::int64_t slots,
-                      int heads, float scale) {
+void decode_attention(Context& context, std::span<const DecodeAttention> requests, int heads, float scale) {
   const KernelTable& table = context.table();
-  const std::int64_t head_dim = q.cols / heads, beams = q.rows;
-  context.reserve(steps);
-  context.parallel_for(beams * heads, [&](std::int64_t index, int thread) {
-    const std::int64_t beam = index / heads, first = index % heads * head_dim;
+  for (const DecodeAttention& request : requests) context.reserve(request.rows.cols);
+  for_each_head(context, requests, heads, [&](const DecodeAttention& r, int head, int thread) {
+    const std::int64_t head_dim = r.q.cols / heads, first = head * head_dim, steps = r.rows.cols;
     float* const scores = context.scratch(thread);
-    const auto row_of = [&](std::int64_t t) { return t * slots + slot_of[static_cast<std::size_t>(t * beams + beam)]; };
-    for (std::int64_t t = 0; t < steps; ++t) {
-      scores[t] = table.dot(q.row(beam) + first, keys.row(row_of(t)) + first, head_dim);
+    for (std::int64_t beam = 0; beam < r.q.rows; ++beam) {
+      const std::int32_t* const rows = r.rows.row(beam);
+      table.dot_rows(scores, r.q.row(beam) + first, {r.keys.data + first, r.keys.stride, rows, steps}, head_dim);
+      table.softmax(scores, steps, scale);
+      table.sum_rows(r.dst.row(beam) + first, scores, {r.values.data + first, r.values.stride, rows, steps}, head_dim);
     }
-    table.softmax(scores, steps, scale);
-    float* const out = dst.row(beam) + first;
-    std::fill(out, out + head_dim, 0.0f);
-    for (std::int64_t t = 0; t < steps; ++t) table.axpy(out, scores[t], values.row(row_of(t)) + first, head_dim);
   });
 }
 

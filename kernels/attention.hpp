@@ -63,14 +63,25 @@ struct CrossCache {
 void pack_cross_cache(Context& context, CrossCache& cache, View<const float> k, View<const float> v, int heads,
                       Arithmetic arithmetic = Arithmetic::f32);
 
-/// dst[m, heads * d] = softmax(scale * q keys) values; m is the number of beams.
-void cross_attention(Context& context, View<float> dst, View<const float> q, const CrossCache& cache, float scale);
+/// One request's share of a decode step: queries of its beams, [beams, heads * d], and where the results go.
+struct CrossAttention {
+  View<float> dst;
+  View<const float> q;
+  const CrossCache* cache;
+};
 
-/// One decode step of causal self-attention over a KV cache that is read through beam indices.
-/// q: [beams, heads * d]. keys, values: [steps * slots, heads * d], the row of step t and slot s is t * slots + s.
-/// slot_of[t * beams + b] is the slot that holds beam b's token of step t, for t < steps.
-void decode_attention(Context& context, View<float> dst, View<const float> q, View<const float> keys,
-                      View<const float> values, std::span<const int> slot_of, std::int64_t steps, std::int64_t slots,
-                      int heads, float scale);
+/// dst = softmax(scale * q keys) values for each request. All caches have the same number of heads.
+void cross_attention(Context& context, std::span<const CrossAttention> requests, float scale);
+
+/// The same for causal self-attention, over a KV cache that is read through indices.
+struct DecodeAttention {
+  View<float> dst;
+  View<const float> q;
+  View<const float> keys, values;  ///< [cached rows, heads * d]
+  View<const std::int32_t> rows;   ///< [beams, steps]: the cached row of each beam's token of each step
+};
+
+/// dst = softmax(scale * q keys) values for each request, over the rows of its steps.
+void decode_attention(Context& context, std::span<const DecodeAttention> requests, int heads, float scale);
 
 }  // namespace florence2

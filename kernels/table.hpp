@@ -92,6 +92,14 @@ struct GemmBlock16 {
   std::int64_t m, n, k;       // k is even
 };
 
+/// Rows of a decoder's KV cache in the order of the steps: that of step t begins at first + row[t] * stride.
+struct CachedRows {
+  const float* first;
+  std::int64_t stride;
+  const std::int32_t* row;
+  std::int64_t steps;
+};
+
 /// Bits of KernelTable::features.
 namespace cpu_feature {
 constexpr std::uint32_t kAvx2 = 1u << 0;    ///< AVX2, FMA and F16C, with OS support
@@ -157,10 +165,10 @@ struct KernelTable {
   void (*gelu)(float* dst, const float* src, std::int64_t n);
   // dst[i] += src[i].
   void (*add)(float* dst, const float* src, std::int64_t n);
-  // Sum of a[i] * b[i].
-  float (*dot)(const float* a, const float* b, std::int64_t n);
-  // dst[i] += alpha * src[i].
-  void (*axpy)(float* dst, float alpha, const float* src, std::int64_t n);
+  // dst[t] = sum over i < n of x[i] * element i of step t's row.
+  void (*dot_rows)(float* dst, const float* x, const CachedRows& rows, std::int64_t n);
+  // dst[i] = sum over t of weights[t] * element i of step t's row, for i < n.
+  void (*sum_rows)(float* dst, const float* weights, const CachedRows& rows, std::int64_t n);
   // --- convolution -------------------------------------------------------------------------------------
   // One output pixel row of a depthwise 3x3 convolution, stride 1, zero padding 1, channels last:
   // dst[x, c] = residual + bias[c] + sum over taps; residual is the centre pixel itself.

@@ -15,14 +15,13 @@ float attention_scale(std::int64_t d, int heads) { return 1.0f / std::sqrt(stati
 }  // namespace
 
 void DecoderCache::follow_parents(std::span<const int> parents) {
-  for (std::int64_t t = 0; t < steps_; ++t) {
-    const std::size_t first = static_cast<std::size_t>(t * beams_);
-    for (std::size_t b = 0; b < static_cast<std::size_t>(beams_); ++b) {
-      reordered_[first + b] = slot_of_[first + static_cast<std::size_t>(parents[b])];
-    }
+  for (std::int64_t b = 0; b < beams_; ++b) {
+    const std::int32_t* const parent = rows_.data() + parents[static_cast<std::size_t>(b)] * max_steps_;
+    std::int32_t* const own = reordered_.data() + b * max_steps_;
+    std::copy_n(parent, steps_, own);
+    own[steps_] = static_cast<std::int32_t>(steps_ * beams_ + b);
   }
-  std::swap(slot_of_, reordered_);
-  for (int b = 0; b < beams_; ++b) slot_of_[static_cast<std::size_t>(steps_ * beams_ + b)] = b;
+  std::swap(rows_, reordered_);
 }
 
 void DecoderState::start(Context& context, const DecoderWeights& weights, DecoderCache& cache, View<const float> memory,
@@ -31,8 +30,8 @@ void DecoderState::start(Context& context, const DecoderWeights& weights, Decode
   cache.beams_ = beams;
   cache.steps_ = 0;
   cache.max_steps_ = max_steps;
-  cache.slot_of_.resize(static_cast<std::size_t>(max_steps * beams));
-  cache.reordered_.resize(cache.slot_of_.size());
+  cache.rows_.resize(static_cast<std::size_t>(max_steps * beams));
+  cache.reordered_.resize(cache.rows_.size());
   cache.layers_.resize(weights.layers.size());
   reserve(weights, beams);
   memory_kv_.ensure(memory.rows * 2 * d_);
@@ -58,21 +57,21 @@ void DecoderState::reserve(const DecoderWeights& weights, std::int64_t rows) {
 void DecoderState::self_attention(Context& context, const Pass& pass) {
   const View<float> qkv(qkv_.data(), rows_, 3 * d_);
   matmul(context, qkv, x(), pass.weights.attention.qkv);
+  self_requests_.clear();
   std::int64_t first = 0;
   for (DecoderCache* cache : pass.caches) {
     DecoderCache::Layer& layer = cache->layers_[pass.layer];
     const std::int64_t beams = cache->beams_, before = cache->steps_ * beams;
-    const View<float> keys(layer.keys.data(), before + beams, d_);  // row t * beams + slot
-    const View<float> values(layer.values.data(), before + beams, d_);
+    const View<float> keys(layer.keys.data(), before + beams, d_), values(layer.values.data(), before + beams, d_);
     const View<float> own = qkv.row_range(first, beams);
     for (std::int64_t b = 0; b < beams; ++b) {
       std::copy_n(own.row(b) + d_, d_, keys.row(before + b));
       std::copy_n(own.row(b) + 2 * d_, d_, values.row(before + b));
     }
-    decode_attention(context, attended().row_range(first, beams), own.col_range(0, d_), keys, values, cache->slots(),
-                     cache->steps_ + 1, beams, pass.heads, attention_scale(d_, pass.heads));
+    self_requests_.push_back({attended().row_range(first, beams), own.col_range(0, d_), keys, values, cache->rows()});
     first += beams;
   }
+  decode_attention(context, self_requests_, pass.heads, attention_scale(d_, pass.heads));
   matmul(context, x(), attended(), pass.weights.attention.out, {.residual = x()});
   layer_norm(context, x(), x(), pass.weights.attention.norm);
 }
@@ -81,12 +80,14 @@ void DecoderState::self_attention(Context& context, const Pass& pass) {
 void DecoderState::cross_attention_block(Context& context, const Pass& pass) {
   const View<float> q(qkv_.data(), rows_, d_);
   matmul(context, q, x(), pass.weights.cross.q);
+  cross_requests_.clear();
   std::int64_t first = 0;
   for (const DecoderCache* cache : pass.caches) {
-    cross_attention(context, attended().row_range(first, cache->beams_), q.row_range(first, cache->beams_),
-                    cache->layers_[pass.layer].cross, attention_scale(d_, pass.heads));
+    cross_requests_.push_back({attended().row_range(first, cache->beams_), q.row_range(first, cache->beams_),
+                               &cache->layers_[pass.layer].cross});
     first += cache->beams_;
   }
+  cross_attention(context, cross_requests_, attention_scale(d_, pass.heads));
   matmul(context, x(), attended(), pass.weights.cross.out, {.residual = x()});
   layer_norm(context, x(), x(), pass.weights.cross.norm);
 }

@@ -1,4 +1,4 @@
-// The BART decoder: one token a step for all beams, over a KV cache that beams read through slot indices, and
+// The BART decoder: one token a step for all beams, over a KV cache that beams read through row indices, and
 // cross-attention keys and values that all beams share.
 #pragma once
 
@@ -33,7 +33,7 @@ struct DecoderWeights {
   int heads = 1;
 };
 
-/// Caches of one request: keys and values of its own tokens, read through slot indices, and of its encoder memory.
+/// Caches of one request: keys and values of its own tokens, read through row indices, and of its encoder memory.
 class DecoderCache {
  public:
   int beams() const { return beams_; }
@@ -42,18 +42,17 @@ class DecoderCache {
  private:
   friend class DecoderState;
   struct Layer {
-    Buffer<float> keys, values;  // [max_steps * beams, d]
+    Buffer<float> keys, values;  // [max_steps * beams, d]: row t * beams + b is what beam b wrote in step t
     CrossCache cross;
   };
 
-  /// Appends this step's slots and lets earlier steps follow the beams' parents.
+  /// Lets the beams take over the rows of their parents, and appends this step's.
   void follow_parents(std::span<const int> parents);
-  std::span<const int> slots() const {
-    return std::span(slot_of_).first(static_cast<std::size_t>((steps_ + 1) * beams_));
-  }
+  /// [beams, steps and this one]: the cached row of each beam's token of each step.
+  View<const std::int32_t> rows() const { return {rows_.data(), beams_, steps_ + 1, max_steps_}; }
 
   std::vector<Layer> layers_;
-  std::vector<int> slot_of_, reordered_;  // [max_steps * beams]
+  std::vector<std::int32_t> rows_, reordered_;  // [beams, max_steps]
   std::int64_t steps_ = 0, max_steps_ = 0;
   int beams_ = 0;
 };
@@ -102,10 +101,12 @@ class DecoderState {
   View<float> attended() { return {attended_.data(), rows_, d_}; }
 
   DecoderCache own_;
-  Buffer<float> x_, attended_;  // [rows, d]
-  Buffer<float> qkv_;           // [rows, 3d]
-  Buffer<float> logits_;        // [rows, vocabulary]
-  Buffer<float> memory_kv_;     // [s, 2d]
+  Buffer<float> x_, attended_;                  // [rows, d]
+  Buffer<float> qkv_;                           // [rows, 3d]
+  Buffer<float> logits_;                        // [rows, vocabulary]
+  Buffer<float> memory_kv_;                     // [s, 2d]
+  std::vector<DecodeAttention> self_requests_;  // arguments of the attentions, one a request
+  std::vector<CrossAttention> cross_requests_;
   std::int64_t d_ = 0, rows_ = 0;
 };
 

@@ -212,9 +212,9 @@ TEST_CASE("cross-attention in fixed point gives the bits of attention, query by 
   attention(context, all.view(), q.view(), k.view(), v.view(), 2, 0.25f, Arithmetic::fixed);
   CrossCache cache;
   pack_cross_cache(context, cache, k.view(), v.view(), 2, Arithmetic::fixed);
-  cross_attention(context, some.view(), q.view().row_range(93, 5), cache, 0.25f);
+  cross_attend(context, some.view(), q.view().row_range(93, 5), cache, 0.25f);
   check_same_bits(some.view(), all.view().row_range(93, 5));
-  cross_attention(context, one.view(), q.view().row_range(119, 1), cache, 0.25f);
+  cross_attend(context, one.view(), q.view().row_range(119, 1), cache, 0.25f);
   check_same_bits(one.view(), all.view().row_range(119, 1));
 }
 

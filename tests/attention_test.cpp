@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <deque>
 
 #include "kernels/rowwise.hpp"
 #include "tests/guarded_buffer.hpp"
@@ -229,7 +230,7 @@ TEST_CASE("cross_attention", "[kernels]") {
   CrossCache cache;
   check_threads(table, dst, [&](Context& context) {
     pack_cross_cache(context, cache, k, v, heads);
-    cross_attention(context, dst, q, cache, 0.3f);
+    cross_attend(context, dst, q, cache, 0.3f);
   });
   CHECK((cache.length == length && cache.head_dim == head_dim && cache.heads == heads));
   check_close(dst, reference::attention(reference::matrix(q), reference::matrix(k), reference::matrix(v), heads, 0.3f));
@@ -247,11 +248,33 @@ TEST_CASE("a cross cache can be packed again for another prompt", "[kernels]") {
                 v = random_matrix(random, length, 32);
     pack_cross_cache(context, cache, k.view(), v.view(), 2);
     Plain dst(2, 32);
-    cross_attention(context, dst.view(), q.view(), cache, 0.25f);
+    cross_attend(context, dst.view(), q.view(), cache, 0.25f);
     check_close(dst.view(), reference::attention(reference::matrix(q.view()), reference::matrix(k.view()),
                                                  reference::matrix(v.view()), 2, 0.25f));
   }
 }
+
+/// One request of a decode step: queries, a cache, and rows of it in any order.
+struct DecodeRequest {
+  GuardedMatrix q, keys, values, dst;
+  std::int64_t steps;
+  std::vector<std::int32_t> rows;
+
+  DecodeRequest(Random& random, std::int64_t beams, std::int64_t steps_, std::int64_t dim)
+      : q(beams, dim, dim + 2),
+        keys(steps_ * beams, dim),
+        values(steps_ * beams, dim, dim + 3),
+        dst(beams, dim, dim + 1),
+        steps(steps_),
+        rows(static_cast<std::size_t>(beams * (steps_ + 4))) {
+    for (GuardedMatrix* m : {&q, &keys, &values}) m->fill([&] { return random.uniform(); });
+    for (std::int32_t& row : rows) {
+      row = static_cast<std::int32_t>(random.bits() % static_cast<std::uint64_t>(steps * beams));
+    }
+  }
+  View<const std::int32_t> row_view() const { return {rows.data(), q.view().rows, steps, steps + 4}; }
+  operator DecodeAttention() const { return {dst, q, keys, values, row_view()}; }
+};
 
 TEST_CASE("decode_attention follows the beams through the cache", "[kernels]") {
   const KernelTable& table = *GENERATE(from_range(tested_tables()));
@@ -260,18 +283,44 @@ TEST_CASE("decode_attention follows the beams through the cache", "[kernels]") {
   const int heads = 2;
   CAPTURE(table.name, beams, steps, head_dim);
   Random random(9);
-  const std::int64_t dim = heads * head_dim, slots = beams + 1;
-  GuardedMatrix q(beams, dim, dim + 2), keys(steps * slots, dim), values(steps * slots, dim, dim + 3),
-      dst(beams, dim, dim + 1);
-  for (GuardedMatrix* m : {&q, &keys, &values}) m->fill([&] { return random.uniform(); });
-  std::vector<int> slot_of(static_cast<std::size_t>(steps * beams));
-  for (int& slot : slot_of) slot = static_cast<int>(random.bits() % static_cast<std::uint64_t>(slots));
-  check_threads(table, dst, [&](Context& context) {
-    decode_attention(context, dst, q, keys, values, slot_of, steps, slots, heads, 0.4f);
-  });
-  check_close(dst, reference::decode_attention(reference::matrix(q), reference::matrix(keys), reference::matrix(values),
-                                               slot_of, steps, slots, heads, 0.4f));
-  CHECK(dst.intact());
+  const DecodeRequest request(random, beams, steps, heads * head_dim);
+  const DecodeAttention arguments = request;
+  check_threads(table, request.dst, [&](Context& context) { decode_attention(context, {&arguments, 1}, heads, 0.4f); });
+  check_close(request.dst,
+              reference::decode_attention(reference::matrix(request.q), reference::matrix(request.keys),
+                                          reference::matrix(request.values), request.row_view(), heads, 0.4f));
+  CHECK(request.dst.intact());
+}
+
+TEST_CASE("requests of a decode step get together what each gets alone", "[kernels]") {
+  const KernelTable& table = *GENERATE(from_range(tested_tables()));
+  CAPTURE(table.name);
+  Random random(11);
+  const int heads = 4;
+  const std::int64_t dim = 32;
+  std::deque<DecodeRequest> requests;  // they do not move
+  std::vector<CrossCache> caches(3);
+  std::vector<DecodeAttention> own;
+  std::vector<CrossAttention> cross;
+  Context context(table, 2);
+  for (const std::int64_t i : {0, 1, 2}) requests.emplace_back(random, 1 + i, 7 + 9 * i, dim);
+  std::vector<Plain> cross_dst;
+  for (const DecodeRequest& request : requests) cross_dst.emplace_back(request.q.view().rows, dim);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    pack_cross_cache(context, caches[i], requests[i].keys, requests[i].values, heads);
+    own.push_back(requests[i]);
+    cross.push_back({cross_dst[i].view(), requests[i].q, &caches[i]});
+  }
+  decode_attention(context, own, heads, 0.3f);
+  cross_attention(context, cross, 0.3f);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    Plain alone(requests[i].q.view().rows, dim);
+    own[i].dst = cross[i].dst = alone.view();
+    decode_attention(context, {&own[i], 1}, heads, 0.3f);
+    check_same_bits(requests[i].dst, alone.view());
+    cross_attention(context, {&cross[i], 1}, 0.3f);
+    check_same_bits(cross_dst[i].view(), alone.view());
+  }
 }
 
 TEST_CASE("attention: one query alone gives what it gives among others", "[kernels]") {
@@ -288,7 +337,7 @@ TEST_CASE("attention: one query alone gives what it gives among others", "[kerne
   }
   CrossCache cache;
   pack_cross_cache(context, cache, k.view(), v.view(), 2);
-  cross_attention(context, cross_all.view(), q.view().row_range(0, 5), cache, 0.25f);
+  cross_attend(context, cross_all.view(), q.view().row_range(0, 5), cache, 0.25f);
   check_same_bits(cross_all.view(), all.view().row_range(0, 5));
 }
 

@@ -92,7 +92,7 @@ TEST_CASE("tables are complete and have the tile the blocking expects", "[kernel
     CHECK((t->top_level > 0 && t->top_level <= 255));
     CHECK(t->top_level * t->quad_limit < 1 << 15);  // or sums of four products would not fit 16 bits
     CHECK((t->gemm_f32_f32_f32p && t->gemm_f32_f32_f16p && t->gemm_f32_f32_bf16p && t->widen_f16 && t->widen_bf16));
-    CHECK((t->layer_norm && t->softmax && t->max && t->sum_exp && t->gelu && t->add && t->dot && t->axpy));
+    CHECK((t->layer_norm && t->softmax && t->max && t->sum_exp && t->gelu && t->add && t->dot_rows && t->sum_rows));
     CHECK(t->depthwise3x3_row != nullptr);
     CHECK(t->nr % 8 == 0);           // packing copies 8 elements at a time
     CHECK(kBlockRows % t->mr == 0);  // a block of rows is whole tiles

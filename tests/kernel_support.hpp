@@ -93,6 +93,12 @@ float half_value(std::uint16_t bits, DType dtype);
 
 Buffer<float> buffer_of(const std::vector<float>& values);
 
+/// Cross-attention of a single request.
+inline void cross_attend(Context& context, View<float> dst, View<const float> q, const CrossCache& cache, float scale) {
+  const CrossAttention request{dst, q, &cache};
+  cross_attention(context, {&request, 1}, scale);
+}
+
 /// Runs `operation(context)`, which writes to `dst`, on 1, 2, 3 and 5 threads and checks that dst's bits stay the same.
 template <typename Operation>
 void check_threads(const KernelTable& table, View<float> dst, const Operation& operation) {

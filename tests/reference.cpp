@@ -187,15 +187,14 @@ Bounded channel_attention_block(const Bounded& x, const AttentionWeights& weight
   return sum(x, affine(mixed, weights.proj));
 }
 
-Bounded decode_attention(const Bounded& q, const Bounded& keys, const Bounded& values, std::span<const int> slot_of,
-                         std::int64_t steps, std::int64_t slots, int heads, double scale) {
+Bounded decode_attention(const Bounded& q, const Bounded& keys, const Bounded& values, View<const std::int32_t> rows,
+                         int heads, double scale) {
   Bounded result = q;
   for (std::int64_t beam = 0; beam < q.rows(); ++beam) {
-    Bounded k = zeros(steps, q.cols()), v = k;
-    for (std::int64_t t = 0; t < steps; ++t) {
-      const std::int64_t from = t * slots + slot_of[static_cast<std::size_t>(t * q.rows() + beam)];
-      set_row(k, t, keys, from);
-      set_row(v, t, values, from);
+    Bounded k = zeros(rows.cols, q.cols()), v = k;
+    for (std::int64_t t = 0; t < rows.cols; ++t) {
+      set_row(k, t, keys, rows.row(beam)[t]);
+      set_row(v, t, values, rows.row(beam)[t]);
     }
     set_row(result, beam, attention(q.block(beam, 0, 1, q.cols()), k, v, heads, scale), 0);
   }

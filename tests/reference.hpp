@@ -75,9 +75,9 @@ Bounded window_attention_block(const Bounded& x, std::int64_t height, std::int64
                                const AttentionWeights& weights);
 /// x [n, c] + proj(v mixed per group by softmax(n^-0.5 q^T k)).
 Bounded channel_attention_block(const Bounded& x, const AttentionWeights& weights);
-/// Row b attends to the rows t * slots + slot_of[t * beams + b] of keys and values, t < steps.
-Bounded decode_attention(const Bounded& q, const Bounded& keys, const Bounded& values, std::span<const int> slot_of,
-                         std::int64_t steps, std::int64_t slots, int heads, double scale);
+/// Row b attends to the rows rows[b, t] of keys and values.
+Bounded decode_attention(const Bounded& q, const Bounded& keys, const Bounded& values, View<const std::int32_t> rows,
+                         int heads, double scale);
 
 // --- convolution
 // -------------------------------------------------------------------------------------------------------

@@ -129,22 +129,52 @@ void add_row(float* dst, const float* src, std::int64_t n) {
   map_row(dst, src, n, [](F32 x, F32 y) { return x + y; });
 }
 
-void axpy_row(float* dst, float alpha, const float* src, std::int64_t n) {
-  const F32 factor = set1(alpha);
-  map_row(dst, src, n, [&](F32 x, F32 y) { return fma(factor, x, y); });
+/// dst[r] = x . rows[r] for a few rows, which wait for their sums together; each sum is what it is alone.
+template <int kRows>
+inline void dot_few(float* dst, const float* x, const float* const (&rows)[kRows], std::int64_t n) {
+  F32 acc[kRows];
+  for (F32& sum : acc) sum = set1(0.0f);
+  std::int64_t i = 0;
+  for (; i + F32::kLanes <= n; i += F32::kLanes) {
+    const F32 factor = load(x + i);
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) acc[r] = fma(factor, load(rows[r] + i), acc[r]);
+  }
+  if (i < n) {
+    const F32 factor = load_partial(x + i, n - i);
+    for (int r = 0; r < kRows; ++r) acc[r] = fma(factor, load_partial(rows[r] + i, n - i), acc[r]);
+  }
+  for (int r = 0; r < kRows; ++r) dst[r] = reduce_add(acc[r]);
 }
 
-float dot(const float* a, const float* b, std::int64_t n) {
-  F32 acc[kAccumulators];
-  for (F32& s : acc) s = set1(0.0f);
-  std::int64_t i = 0;
-  for (; i + kAccumulators * F32::kLanes <= n; i += kAccumulators * F32::kLanes) {
+void dot_rows(float* dst, const float* x, const CachedRows& rows, std::int64_t n) {
+  const auto at = [&](std::int64_t t) { return rows.first + rows.row[t] * rows.stride; };
+  std::int64_t t = 0;
+  for (; t + 4 <= rows.steps; t += 4) dot_few<4>(dst + t, x, {at(t), at(t + 1), at(t + 2), at(t + 3)}, n);
+  for (; t < rows.steps; ++t) dot_few<1>(dst + t, x, {at(t)}, n);
+}
+
+/// sum_rows for kRegisters registers from element `first` on, of which the last has `lanes` lanes.
+template <int kRegisters>
+inline void sum_columns(float* dst, const float* weights, const CachedRows& rows, std::int64_t first,
+                        std::int64_t lanes) {
+  const auto lanes_of = [&](int j) { return j + 1 < kRegisters ? std::int64_t{F32::kLanes} : lanes; };
+  F32s<kRegisters> acc = {};
+  for (std::int64_t t = 0; t < rows.steps; ++t) {
+    const float* const row = rows.first + rows.row[t] * rows.stride + first;
+    const F32 weight = set1(weights[t]);
 #pragma GCC unroll 4
-    for (int j = 0; j < kAccumulators; ++j) {
-      acc[j] = fma(load(a + i + j * F32::kLanes), load(b + i + j * F32::kLanes), acc[j]);
+    for (int j = 0; j < kRegisters; ++j) {
+      acc.v[j] = fma(weight, load_lanes(row + j * F32::kLanes, lanes_of(j)), acc.v[j]);
     }
   }
-  for (; i + F32::kLanes <= n; i += F32::kLanes) acc[0] = fma(load(a + i), load(b + i), acc[0]);
-  if (i < n) acc[1] = fma(load_partial(a + i, n - i), load_partial(b + i, n - i), acc[1]);
-  return reduce_add((acc[0] + acc[1]) + (acc[2] + acc[3]));
+#pragma GCC unroll 4
+  for (int j = 0; j < kRegisters; ++j) store_lanes(dst + first + j * F32::kLanes, acc.v[j], lanes_of(j));
+}
+
+void sum_rows(float* dst, const float* weights, const CachedRows& rows, std::int64_t n) {
+  constexpr std::int64_t lanes = F32::kLanes;
+  std::int64_t i = 0;
+  for (; i + 4 * lanes <= n; i += 4 * lanes) sum_columns<4>(dst, weights, rows, i, lanes);
+  for (; i < n; i += lanes) sum_columns<1>(dst, weights, rows, i, n - i < lanes ? n - i : lanes);
 }

@@ -29,8 +29,8 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
   t.sum_exp = sum_exp;
   t.gelu = gelu_row;
   t.add = add_row;
-  t.dot = dot;
-  t.axpy = axpy_row;
+  t.dot_rows = dot_rows;
+  t.sum_rows = sum_rows;
   t.depthwise3x3_row = depthwise3x3_row;
   return t;
 }
