@@ -54,7 +54,8 @@ struct TilesS8 {
   static constexpr int kFewest = kTileRows / 2;
   static bool multiply_few(const GemmBlock8& g, std::int64_t row0, std::int64_t rows) {
     if (rows >= kFewest) return false;
-    with_rows<kFewest - 1>(rows, [&]<int kRows>() { gemm8_tile<kRows>(g, row0); });
+    NextLines none;
+    with_rows<kFewest - 1>(rows, [&]<int kRows>() { gemm8_tile<kRows>(g, row0, none); });
     return true;
   }
   /// Sums in memory as floats.

@@ -81,8 +81,26 @@ struct Dequantizer {
   finish_tile(g, row0 / 2, rows / 2, tile);
 }
 
+/// The lines that will be read next, asked for one at a time between products: many at once would hold these up.
+class NextLines {
+ public:
+  NextLines() = default;
+  NextLines(const void* begin, std::int64_t bytes)
+      : next_(static_cast<const char*>(begin)), end_(begin != nullptr ? next_ + bytes : next_) {}
+  void fetch_one() {
+    if (next_ == end_) return;
+    __builtin_prefetch(next_, 0, 2);
+    next_ += 64;
+  }
+
+ private:
+  const char* next_ = nullptr;
+  const char* end_ = nullptr;
+};
+
+/// Not inlined: among other tiles the loop of a low one would not get the registers it needs.
 template <int kRows>
-inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
+[[gnu::noinline]] void gemm8_tile(const GemmBlock8& g, std::int64_t row0, NextLines& next) {
   I32 acc[kRows][kPanelRegisters];
   TileRows<kRows, std::uint8_t> a(g.a + row0 * g.a_stride, g.a_stride);
   if (g.terms == 1) prefetch_residual<kRows>(g, row0);
@@ -94,6 +112,7 @@ inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
   const std::int8_t* b = g.strips;
   for (std::int64_t k = 0; k < g.k; k += kStep, b += kStep / kGroup * kStripGroupBytes, a.advance(kStep)) {
     gemm8_step(acc, a, b, g.strip_bytes);
+    if constexpr (kRows > 2) next.fetch_one();
   }
   const Dequantizer dequantizer(g);
   float tile[kRows * kPanelWidth];
@@ -111,12 +130,10 @@ inline void gemm8_tile(const GemmBlock8& g, std::int64_t row0) {
 void gemm8(const GemmBlock8& whole) {
   constexpr int kMaxRows = kTileRows8;
   static_assert(kMaxRows % 2 == 0);  // both terms of a row
-  for_each_panel(whole, [](const GemmBlock8& g, const void* next) {
+  for_each_panel(whole, [](const GemmBlock8& g, const void* next_panel) {
+    NextLines next(next_panel, g.k * kPanelWidth);
     std::int64_t row = 0;
-    for (; row + kMaxRows <= g.m; row += kMaxRows) {
-      if (next != nullptr) prefetch_share(next, g.k * kPanelWidth, row / kMaxRows, g.m / kMaxRows);
-      gemm8_tile<kMaxRows>(g, row);
-    }
-    with_rows<kMaxRows - 1>(g.m - row, [&]<int kRows>() { gemm8_tile<kRows>(g, row); });
+    for (; row + kMaxRows <= g.m; row += kMaxRows) gemm8_tile<kMaxRows>(g, row, next);
+    with_rows<kMaxRows - 1>(g.m - row, [&]<int kRows>() { gemm8_tile<kRows>(g, row, next); });
   });
 }
