@@ -87,6 +87,37 @@ class Pictures(unittest.TestCase):
         grey = numpy.arange(48, dtype=numpy.uint8).reshape(6, 8)
         self.assertEqual(self.runner.encode(grey), self.runner.encode(numpy.stack([grey] * 3, axis=2)))
 
+    def test_the_bytes_of_a_file_are_the_file(self):
+        data = SCENE.read_bytes()
+        for each in (data, bytearray(data), memoryview(data)):
+            self.assertEqual(self.runner.encode(each), self.image)
+        self.assertEqual(self.runner.run(data, "caption").answer, CAPTION)
+        with self.assertRaisesRegex(florence2.Florence2Error, "<bytes>"):
+            self.runner.encode(b"not a picture")
+
+    def test_files_are_read_with_options(self):
+        data = SCENE.read_bytes()
+        with self.assertRaises(florence2.Florence2Error):
+            self.runner.encode(data[:-2000])
+        cut = self.runner.encode(data[:-2000], allow_truncated=True)
+        self.assertEqual((cut.width, cut.height), (240, 352))
+        with self.assertRaisesRegex(florence2.Florence2Error, "84,480 pixels, limit 100"):
+            self.runner.encode(SCENE, max_pixels=100)
+        with self.assertRaisesRegex(TypeError, "unknown option 'max_pixel'"):
+            self.runner.encode(SCENE, max_pixel=100)
+        with self.assertRaisesRegex(ValueError, "max_pixels must be 0"):
+            self.runner.encode(SCENE, max_pixels=-1)
+        with self.assertRaisesRegex(TypeError, "exif_rotate is for files, not for pixels"):
+            self.runner.encode(numpy.zeros((4, 4, 3), dtype=numpy.uint8), exif_rotate=True)
+
+    def test_a_batch_gives_what_each_picture_gives_alone(self):
+        grey = numpy.arange(48, dtype=numpy.uint8).reshape(6, 8)
+        images = self.runner.encode_batch([SCENE, grey, SCENE.read_bytes()])
+        self.assertEqual(images, [self.image, self.runner.encode(grey), self.image])
+        self.assertEqual(self.runner.encode_batch([]), [])
+        with self.assertRaises(florence2.NotFoundError):
+            self.runner.encode_batch([SCENE, DEMO / "missing.png"])
+
     def test_other_arrays_are_refused(self):
         with self.assertRaisesRegex(TypeError, "dtype float64, expected uint8"):
             self.runner.encode(numpy.zeros((4, 4, 3)))

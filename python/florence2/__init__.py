@@ -11,6 +11,7 @@
 from ._model import EncodedImage, Model, Runner, build_description, version
 from ._native import ArgumentError, Cancelled, Florence2Error, NotFoundError
 from ._options import Options
+from ._pictures import PictureOptions
 from ._result import Item, Result, TextLine
 from ._tasks import CustomTask, load_tasks, tasks
 
@@ -25,6 +26,7 @@ __all__ = [
     "Model",
     "NotFoundError",
     "Options",
+    "PictureOptions",
     "Result",
     "Runner",
     "TextLine",

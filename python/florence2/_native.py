@@ -6,7 +6,7 @@ import ctypes
 import os
 import pathlib
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
-from typing import Union
+from typing import Optional, Union
 
 OnStep = ctypes.CFUNCTYPE(c_int, c_int, c_void_p)
 OnText = ctypes.CFUNCTYPE(c_int, c_char_p, c_void_p)
@@ -79,6 +79,17 @@ class Pixels(Struct):
         ("width", c_int),
         ("height", c_int),
         ("row_bytes", ctypes.c_ssize_t),
+    ]
+
+
+class PictureOptions(Struct):
+    _fields_ = [
+        ("size", c_size_t),
+        ("exif_rotate", c_int),
+        ("allow_truncated", c_int),
+        ("scale_grey16", c_int),
+        ("max_pixels", c_int64),
+        ("max_file_bytes", c_int64),
     ]
 
 
@@ -187,10 +198,15 @@ _SIGNATURES = {
     "fl2_model_warning": (c_char_p, [c_void_p, c_int]),
     "fl2_runner_create": (Status, [c_void_p, c_int, _OUT]),
     "fl2_runner_free": (None, [c_void_p]),
-    "fl2_picture_open": (Status, [c_char_p, c_void_p, _OUT]),
+    "fl2_picture_options_init": (None, [POINTER(PictureOptions), c_size_t]),
+    "fl2_picture_open": (Status, [c_char_p, POINTER(PictureOptions), _OUT]),
+    "fl2_picture_decode": (Status, [c_char_p, c_size_t, c_char_p, POINTER(PictureOptions), _OUT]),
     "fl2_picture_free": (None, [c_void_p]),
+    "fl2_picture_width": (c_int, [c_void_p]),
+    "fl2_picture_height": (c_int, [c_void_p]),
+    "fl2_picture_rgb": (c_void_p, [c_void_p]),
     "fl2_encode": (Status, [c_void_p, POINTER(Pixels), _OUT]),
-    "fl2_encode_picture": (Status, [c_void_p, c_void_p, _OUT]),
+    "fl2_encode_batch": (Status, [c_void_p, POINTER(Pixels), c_size_t, _OUT]),
     "fl2_image_save": (Status, [c_void_p, c_char_p]),
     "fl2_image_load": (Status, [c_char_p, _OUT]),
     "fl2_image_free": (None, [c_void_p]),
@@ -296,6 +312,14 @@ class Handle:
         self._free = getattr(lib, free)
         self.pointer = c_void_p()
         call(create, *arguments, ctypes.byref(self.pointer))
+
+    @classmethod
+    def adopt(cls, free: str, pointer: Optional[int]) -> Handle:
+        """Owns what was created otherwise."""
+        self = cls.__new__(cls)
+        self._free = getattr(lib, free)
+        self.pointer = c_void_p(pointer)
+        return self
 
     def __del__(self) -> None:
         if getattr(self, "pointer", None):

@@ -67,7 +67,13 @@ def _go_on(_: int) -> None:
     """The callback of runs in the main thread that have none: Python hears of Ctrl-C while it calls it."""
 
 
-def _integer(name: str, value: object, most: int) -> int:
+def refuse_unknown(given: Mapping[str, object], known: Mapping[str, object]) -> None:
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise TypeError(f"unknown option {unknown[0]!r}")
+
+
+def integer_of(name: str, value: object, most: int) -> int:
     number = operator.index(value)  # type: ignore[arg-type]
     if not 0 <= number <= most:  # ctypes would wrap it
         raise ValueError(f"{name} must be 0…{most}, not {number}")
@@ -84,9 +90,7 @@ class NativeOptions:
     """`Options` as the C struct, with all that the struct points to."""
 
     def __init__(self, options: Options) -> None:
-        unknown = sorted(set(options) - set(Options.__annotations__))
-        if unknown:
-            raise TypeError(f"unknown option {unknown[0]!r}")
+        refuse_unknown(options, Options.__annotations__)
         self.callbacks = Callbacks()
         self.compat = options.get("compat", "none")
         self.struct = native.RunOptions()
@@ -115,7 +119,7 @@ class NativeOptions:
         given: Mapping[str, Any] = options
         for name in ("num_beams", "max_new_tokens", "min_new_tokens", "no_repeat_ngram", "top_k", "seed"):
             if name in given:
-                setattr(self.struct, name, _integer(name, given[name], _MOST_SEED if name == "seed" else _MOST_INT))
+                setattr(self.struct, name, integer_of(name, given[name], _MOST_SEED if name == "seed" else _MOST_INT))
         for name in ("length_penalty", "repetition_penalty", "temperature", "top_p", "deadline_ms"):
             if name in given:
                 value = float(given[name])
