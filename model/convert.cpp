@@ -245,7 +245,12 @@ Result<ConvertReport> convert(const std::string& directory, const std::string& o
   }
   FL_ASSIGN(Config config, load_config(directory));
   const int threads = options.threads > 0 ? options.threads : default_threads();
-  FL_ASSIGN(WeightReader reader, WeightReader::open(directory, {threads, false, {}}));
+  // Values are checked: in 8 bits one that is not finite would spoil a channel for good.
+  FL_ASSIGN(WeightReader reader, WeightReader::open(directory, {threads, true, {}}));
+  if (const std::string before = reader.metadata(kPrecisionKey); !before.empty()) {
+    return Error{ErrorCode::argument, "these weights were converted to " + before + " before; convert the original",
+                 reader.path()};
+  }
   FL_TRY(adopt_sizes(reader, config.text));
   FL_ASSIGN(const auto matrices, list_matrices(reader, config, *table));
   FL_ASSIGN(const std::int64_t plain_bytes, bytes_in(plan, reader, config, *table));

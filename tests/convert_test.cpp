@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <span>
 #include <string>
 
@@ -142,6 +143,35 @@ TEST_CASE("conversion that cannot be done leaves nothing behind") {
   REQUIRE_FALSE(cancelled);
   CHECK(cancelled.error().code == ErrorCode::cancelled);
   CHECK_FALSE(std::filesystem::exists(folder.path() + "/new/model.safetensors"));
+}
+
+TEST_CASE("what was converted is not converted again") {
+  if (!can_quantize()) return;
+  const test::TempFolder folder;
+  const std::string once = folder.file("once"), again = folder.file("again");
+  REQUIRE(convert_model(kDemo, once, {.threads = 1}));
+  const auto report = convert_model(once, again, {.threads = 1});
+  REQUIRE_FALSE(report);
+  CHECK(report.error().text() ==
+        once + "/model.safetensors: these weights were converted to int8 before; convert the original");
+  CHECK_FALSE(std::filesystem::exists(again));
+}
+
+TEST_CASE("weights that are not finite are not converted") {
+  if (!can_quantize()) return;
+  const test::TempFolder folder;
+  const std::string damaged = folder.file("damaged"), output = folder.file("output");
+  std::filesystem::copy(kDemo, damaged);
+  {
+    std::fstream file(damaged + "/model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-2, std::ios::end);
+    file.write("\x00\x7e", 2);  // an f16 NaN, or the upper half of an f32 one
+  }
+  const auto report = convert_model(damaged, output, {.threads = 1});
+  REQUIRE_FALSE(report);
+  CHECK(report.error().code == ErrorCode::model);
+  CHECK(report.error().text().find("NaN at element") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(output + "/model.safetensors"));
 }
 
 TEST_CASE("weights that cannot be put in place leave the folder's other files alone") {
