@@ -110,8 +110,26 @@ class TileRows {
   std::int64_t stride_;
 };
 
+/// The lines that will be read next, asked for one at a time between products: many at once would hold these up.
+class NextLines {
+ public:
+  NextLines() = default;
+  NextLines(const void* begin, std::int64_t bytes)
+      : next_(static_cast<const char*>(begin)), end_(begin != nullptr ? next_ + bytes : next_) {}
+  void fetch_one() {
+    if (next_ == end_) return;
+    __builtin_prefetch(next_, 0, 2);
+    next_ += 64;
+  }
+
+ private:
+  const char* next_ = nullptr;
+  const char* end_ = nullptr;
+};
+
+/// Not inlined: among other tiles the loop of a low one would not get the registers it needs.
 template <int kRows, typename Panel>
-inline void gemm_tile(const GemmBlock& g, std::int64_t row0) {
+[[gnu::noinline]] void gemm_tile(const GemmBlock& g, std::int64_t row0, NextLines& next) {
   F32 acc[kRows][kPanelRegisters];
   TileRows<kRows, float> a(g.a + row0 * g.a_stride, g.a_stride);
   if (g.epilogue != nullptr) prefetch_residual<kRows>(g, row0);
@@ -136,6 +154,7 @@ inline void gemm_tile(const GemmBlock& g, std::int64_t row0) {
 #pragma GCC unroll 2
       for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = fma(x, column[j], acc[i][j]);
     }
+    if constexpr (kRows > 2) next.fetch_one();
   }
   if (g.epilogue == nullptr) {
 #pragma GCC unroll 16
@@ -170,24 +189,12 @@ inline void with_rows(std::int64_t rows, const Tile& tile) {
   }
 }
 
-/// Asks for the lines of share `index` of `count` of what will be read next.
-inline void prefetch_share(const void* next, std::int64_t bytes, std::int64_t index, std::int64_t count) {
-  constexpr std::int64_t line = 64;
-  const std::int64_t share = (bytes + count * line - 1) / (count * line) * line;
-  const std::int64_t end = (index + 1) * share < bytes ? (index + 1) * share : bytes;
-  for (std::int64_t i = index * share; i < end; i += line) {
-    __builtin_prefetch(static_cast<const char*>(next) + i, 0, 2);
-  }
-}
-
 template <int kMaxRows, typename Panel>
 void gemm(const GemmBlock& g) {
+  NextLines next(g.next, g.next_bytes);
   std::int64_t row = 0;
-  for (; row + kMaxRows <= g.m; row += kMaxRows) {
-    prefetch_share(g.next, g.next_bytes, row / kMaxRows, g.m / kMaxRows);
-    gemm_tile<kMaxRows, Panel>(g, row);
-  }
-  with_rows<kMaxRows - 1>(g.m - row, [&]<int kRows>() { gemm_tile<kRows, Panel>(g, row); });
+  for (; row + kMaxRows <= g.m; row += kMaxRows) gemm_tile<kMaxRows, Panel>(g, row, next);
+  with_rows<kMaxRows - 1>(g.m - row, [&]<int kRows>() { gemm_tile<kRows, Panel>(g, row, next); });
 }
 
 template <typename Panel>

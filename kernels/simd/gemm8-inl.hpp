@@ -81,24 +81,7 @@ struct Dequantizer {
   finish_tile(g, row0 / 2, rows / 2, tile);
 }
 
-/// The lines that will be read next, asked for one at a time between products: many at once would hold these up.
-class NextLines {
- public:
-  NextLines() = default;
-  NextLines(const void* begin, std::int64_t bytes)
-      : next_(static_cast<const char*>(begin)), end_(begin != nullptr ? next_ + bytes : next_) {}
-  void fetch_one() {
-    if (next_ == end_) return;
-    __builtin_prefetch(next_, 0, 2);
-    next_ += 64;
-  }
-
- private:
-  const char* next_ = nullptr;
-  const char* end_ = nullptr;
-};
-
-/// Not inlined: among other tiles the loop of a low one would not get the registers it needs.
+/// Not inlined, like gemm_tile.
 template <int kRows>
 [[gnu::noinline]] void gemm8_tile(const GemmBlock8& g, std::int64_t row0, NextLines& next) {
   I32 acc[kRows][kPanelRegisters];
