@@ -69,13 +69,18 @@ def figures(tokens, logits, reference):
                        "argmax": int((logits.argmax(1) == wanted.argmax(1)).sum()), "of": len(logits)}}
 
 
-def check_peer(peer):
-    """figures() of a contestant that has the peers' interface: vision, prefill, begin, decode."""
-    reference = load_reference(peer.W)
+def answers(peer, reference):
+    """Image tokens and logits of a contestant that has the peers' interface: vision, prefill, begin, decode."""
     tokens, logits = [], []
     for pixels, fed in zip(reference["pixels"], reference["fed"]):
         image = peer.vision(peer.inp(np.ascontiguousarray(pixels[None])))
         tokens.append(peer.np(image).reshape(reference["tokens"].shape[1:]).copy())
         state = peer.begin(peer.expand(peer.prefill(image), 1), 1, 0)
         logits.append([peer.np(peer.decode(state, np.full((1, 1), i)))[-1].copy() for i in fed])
-    return figures(np.stack(tokens), np.array(logits).reshape(reference["logits"].shape), reference)
+    return np.stack(tokens), np.array(logits).reshape(reference["logits"].shape)
+
+
+def check_peer(peer):
+    """figures() of any contestant."""
+    reference = load_reference(peer.W)
+    return figures(*peer.answers(reference), reference)

@@ -53,6 +53,10 @@ def contestant(bench):
                 raise RuntimeError(reply["error"])
             return reply
 
+        def close(self):
+            self.process.stdin.close()
+            self.process.wait()
+
         def prepare(self):
             path = os.path.join(self.dir, "pixels.f32")
             self.ref["pixels"].astype("<f4").tofile(path)
@@ -73,9 +77,8 @@ def contestant(bench):
             reply = self.ask("caption", n, *self.F2.TEXT_IDS)
             return reply["first"] / 1e3, reply["ms"][0] / 1e3
 
-        def check(self):
+        def answers(self, reference):
             import numpy as np
-            reference = agreement.load_reference(self.W)
             picture, tokens, logits = (os.path.join(self.dir, name) for name in ("picture.f32", "tokens.f32", "logits.f32"))
             for path in (tokens, logits):
                 open(path, "wb").close()
@@ -86,15 +89,23 @@ def contestant(bench):
                 self.ask("prefill", 1, *self.F2.TEXT_IDS)
                 self.ask("forced", logits, *fed)
             self.prepare()
-            return agreement.figures(np.fromfile(tokens, "<f4").reshape(reference["tokens"].shape),
-                                     np.fromfile(logits, "<f4").reshape(reference["logits"].shape), reference)
+            return (np.fromfile(tokens, "<f4").reshape(reference["tokens"].shape),
+                    np.fromfile(logits, "<f4").reshape(reference["logits"].shape))
     return Florence2
 
 
-def main():
+def load_contestants():
+    """The peers' bench module, with ourselves among its contestants and agreement.py's checks."""
     bench = load_bench()
     for precision in ("fp32", "bf16", "int8"):
         bench.PEERS[f"florence2-{precision}"] = (contestant(bench), dict(precision=precision))
+    bench.Peer.answers = agreement.answers
+    bench.Peer.check = agreement.check_peer
+    return bench
+
+
+def main():
+    bench = load_contestants()
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--work", required=True, help="folder made by the peers' export.py")
     p.add_argument("--size", default="base")
@@ -110,7 +121,6 @@ def main():
     p.add_argument("--worker", help=argparse.SUPPRESS)
     a = p.parse_args()
     a.slow_rounds, a.slow_ms, a.busy_ok, a.check, a.cold, a.pause, a.resume = a.rounds, 1e9, False, False, False, None, None
-    bench.Peer.check = agreement.check_peer
     if a.worker:
         bench.worker(a)
         return
