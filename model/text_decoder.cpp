@@ -10,6 +10,10 @@
 namespace florence2 {
 namespace {
 
+// In 8 bits two products have two terms (MatmulOptions): those behind an attention, whose averages are nearly the same
+// in every step, and with them the rounding errors; and the LM head, where rounding would decide between neighbouring
+// location tokens, which are often nearly alike.
+
 float attention_scale(std::int64_t d, int heads) { return 1.0f / std::sqrt(static_cast<float>(d / heads)); }
 
 }  // namespace
@@ -72,7 +76,7 @@ void DecoderState::self_attention(Context& context, const Pass& pass) {
     first += beams;
   }
   decode_attention(context, self_requests_, pass.heads, attention_scale(d_, pass.heads));
-  matmul(context, x(), attended(), pass.weights.attention.out, {.residual = x()});
+  matmul(context, x(), attended(), pass.weights.attention.out, {.residual = x(), .two_terms = true});
   layer_norm(context, x(), x(), pass.weights.attention.norm);
 }
 
@@ -88,7 +92,7 @@ void DecoderState::cross_attention_block(Context& context, const Pass& pass) {
     first += cache->beams_;
   }
   cross_attention(context, cross_requests_, attention_scale(d_, pass.heads));
-  matmul(context, x(), attended(), pass.weights.cross.out, {.residual = x()});
+  matmul(context, x(), attended(), pass.weights.cross.out, {.residual = x(), .two_terms = true});
   layer_norm(context, x(), x(), pass.weights.cross.norm);
 }
 
@@ -125,7 +129,6 @@ View<const float> DecoderState::step(Context& context, const DecoderWeights& wei
   }
   for (DecoderCache* cache : caches) ++cache->steps_;
   const View<float> logits(logits_.data(), rows_, weights.head->out());
-  // Neighbouring location tokens are often nearly alike: the rounding of these rows would decide between them.
   matmul(context, logits, x(), *weights.head, {.two_terms = true});
   return logits;
 }

@@ -208,13 +208,14 @@ TEST_CASE("8-bit matmul stays within half a step of the activations, or of what 
   const std::int64_t n = 2 * table.nr + 5;
   const TestLinear layer(table, random, k, n, DType::s8);
   for (const std::int64_t m : {std::int64_t{1}, std::int64_t{table.mr} + 3, std::int64_t{150}}) {
-    const Plain a = random_matrix(random, m, k);
+    const Plain a = random_matrix(random, m, k), residual = random_matrix(random, m, n);
     GuardedMatrix dst(m, n, n + 1);
     Context context(table, 2);
-    matmul(context, dst, a.view(), layer.linear, {.two_terms = two_terms});
+    matmul(context, dst, a.view(), layer.linear, {.residual = residual.view(), .two_terms = two_terms});
     reference::Bounded expected = expected_8bit(table, a.view(), layer.linear, two_terms);
     expected.value.rowwise() += layer.affine.bias;
-    expected.error.array() += 0x1p-23 * (1 + expected.value.cwiseAbs().maxCoeff());
+    expected.value += reference::matrix(residual.view());
+    expected.error.array() += 3 * 0x1p-24 * (1 + expected.value.cwiseAbs().maxCoeff());  // the last three additions
     CAPTURE(m);
     check_close(dst, expected);
   }
