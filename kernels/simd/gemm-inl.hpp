@@ -117,7 +117,7 @@ class NextLines {
   NextLines(const void* begin, std::int64_t bytes)
       : next_(static_cast<const char*>(begin)), end_(begin != nullptr ? next_ + bytes : next_) {}
   void fetch_one() {
-    if (next_ == end_) return;
+    if (next_ >= end_) return;
     __builtin_prefetch(next_, 0, 2);
     next_ += 64;
   }
