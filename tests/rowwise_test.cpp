@@ -240,6 +240,11 @@ TEST_CASE("kernels over cached rows", "[kernels]") {
     table.sum_rows(sums.data(), weights.data(), rows, n);
     check_close(sums, reference::product(reference::matrix(weights), chosen));
     CHECK((scores.intact() && sums.intact()));
+    x.data()[n / 2] = 3;
+    cache.fill([] { return 0.0f; });
+    for (std::int64_t r = 0; r < cached; ++r) cache.view().row(r)[n / 2] = 5;
+    table.dot_rows(scores.data(), x.data(), rows, n);
+    CHECK(std::all_of(scores.data(), scores.data() + steps, [](float score) { return score == 15.0f; }));
   });
 }
 
