@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How often runtimes choose the token that torch chooses in fp32, over several models with random weights.
 
-    python bench/agreement_seeds.py --work DIR --seeds 8 --peers florence2-int8,ort-int8
+    python bench/agreement_seeds.py --work DIR --seeds 9 --peers florence2-int8,ort-int8
 
 Steps of one model are not independent draws: how near its best two tokens lie is a property of its weights. So each seed makes a
 model of its own, every contestant is led through the same pictures and tokens (agreement.py), and the intervals are over the
@@ -80,28 +80,27 @@ def measure(bench, work, name, contestant, threads):
     figures = step_figures(*peer.answers(reference), reference)
     if contestant.startswith(OURS):
         peer.close()
-    with open(kept_answers(folder, contestant), "w") as file:
-        json.dump(figures, file)
     return figures
 
 
 def figures_of(bench, a, name, contestants):
     """step_figures of all contestants for one model; it is made, and its peers are asked, if they were not before."""
     folder = os.path.join(a.work, name)
-    peers = [c for c in contestants if not c.startswith(OURS)]
-    if not all(os.path.exists(kept_answers(folder, c)) for c in peers):
+    kept = {c: kept_answers(folder, c) for c in contestants if not c.startswith(OURS)}
+    if not all(map(os.path.exists, kept.values())):
         make(a.work, name, a)
-        for c in peers:
-            measure(bench, a.work, name, c, a.threads)
+        for contestant, path in kept.items():
+            answered = measure(bench, a.work, name, contestant, a.threads)
+            with open(path, "w") as file:
+                json.dump(answered, file)
         drop_graphs(folder)
-    found = {}
-    for c in contestants:
-        if c in peers:
-            with open(kept_answers(folder, c)) as file:
-                found[c] = json.load(file)
-        else:
-            found[c] = measure(bench, a.work, name, c, a.threads)
-    return found
+
+    def figures(contestant):
+        if contestant not in kept:
+            return measure(bench, a.work, name, contestant, a.threads)
+        with open(kept[contestant]) as file:
+            return json.load(file)
+    return {c: figures(c) for c in contestants}
 
 
 def interval(differences):

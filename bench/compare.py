@@ -11,6 +11,7 @@ import argparse
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -56,6 +57,7 @@ def contestant(bench):
         def close(self):
             self.process.stdin.close()
             self.process.wait()
+            shutil.rmtree(self.dir)
 
         def prepare(self):
             path = os.path.join(self.dir, "pixels.f32")

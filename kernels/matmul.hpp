@@ -31,8 +31,8 @@ constexpr std::int64_t padded_stride(std::int64_t cols) { return cols + 16; }
 struct MatmulOptions {
   bool gelu = false;
   View<const float> residual = {};  ///< [m, n], added last; it may be dst itself
-  /// 8-bit weights only: quantise a row in two terms of 8 bits, which leaves a hundredth of one term's rounding error
-  /// or less. Twice the products, but for few rows, where memory is the limit, next to no time.
+  /// 8-bit weights only: quantise a row in two terms of 8 bits, which leaves about a hundredth of one term's rounding
+  /// error. Twice the products, but for few rows, where memory is the limit, next to no time.
   bool two_terms = false;
 };
 

@@ -124,10 +124,6 @@ void finish_rows(const typename Tiles::Block& g, std::int64_t row0, int rows, co
   if (i < rows) finish_group<Tiles, kGelu, kResidual, 1>(g, values, bias, row0 + i, sums);
 }
 
-inline void finish_values(const GemmBlock8& g, std::int64_t row0, int rows, float* tile) {
-  if (g.terms == 2) return finish_terms(g, row0, rows, tile);
-  finish_tile(g, row0, rows, tile);
-}
 inline void finish_values(const GemmBlockBf16& g, std::int64_t row0, int rows, const float* tile) {
   finish_tile(g, row0, rows, tile);
 }

@@ -69,9 +69,9 @@ struct Dequantizer {
   }
 };
 
-/// The epilogue of `rows` rows of q from row0 on, an even number where there are two terms. Their values are added in
-/// place.
-[[gnu::noinline]] void finish_terms(const GemmBlock8& g, std::int64_t row0, int rows, float* tile) {
+/// The epilogue of `rows` rows of q from row0 on, an even number where there are two terms: those are added in place.
+[[gnu::noinline]] void finish_values(const GemmBlock8& g, std::int64_t row0, int rows, float* tile) {
+  if (g.terms == 1) return finish_tile(g, row0, rows, tile);
   for (int i = 0; i < rows / 2; ++i) {
     for (int j = 0; j < kPanelWidth; j += F32::kLanes) {
       const float* const term = tile + 2 * i * kPanelWidth + j;
@@ -106,8 +106,7 @@ template <int kRows>
       store(tile + i * kPanelWidth + j * F32::kLanes, dequantizer.value(row0 + i, j, acc[i][j]));
     }
   }
-  if (g.terms == 2) return finish_terms(g, row0, kRows, tile);
-  finish_tile(g, row0, kRows, tile);
+  finish_values(g, row0, kRows, tile);
 }
 
 void gemm8(const GemmBlock8& whole) {
