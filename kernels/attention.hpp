@@ -19,7 +19,7 @@ enum class Arithmetic : std::uint8_t { f32, bf16, fixed };
 inline Arithmetic arithmetic_of(const KernelTable& table, const Linear& qkv) {
   if (qkv.weight.paired()) return Arithmetic::bf16;
   if (qkv.weight.dtype() != DType::s8) return Arithmetic::f32;
-  return table.gemm_f32_bf16_bf16p != nullptr ? Arithmetic::bf16 : Arithmetic::fixed;
+  return table.bf16_beats_fixed ? Arithmetic::bf16 : Arithmetic::fixed;
 }
 
 /// dst[m, heads * d] = softmax(scale * q k^T) v per head. q: [m, heads * d]; k, v: [s, heads * d]. No mask.

@@ -30,6 +30,9 @@ extern const KernelTable table;
 namespace avx512_vnni {
 extern const KernelTable table;
 }
+namespace avx512_bf16 {
+extern const KernelTable table;
+}
 namespace amx {
 extern const KernelTable table;
 }
@@ -71,8 +74,7 @@ bool tiles_permitted() {
 bool has_amx(const CpuidLeaf& extended, std::uint64_t state) {
   const bool enabled = (state & 0x60000) == 0x60000;
   const bool tiles = has(extended.edx, 24) && has(extended.edx, 22) && has(extended.edx, 25);
-  const bool bf16_conversion = extended.eax >= 1 && has(cpuid(7, 1).eax, 5);
-  return enabled && tiles && bf16_conversion && tiles_permitted();
+  return enabled && tiles && tiles_permitted();
 }
 
 std::uint32_t detect() {
@@ -88,14 +90,16 @@ std::uint32_t detect() {
   const bool avx512 = has(extended.ebx, 16) && has(extended.ebx, 17) && has(extended.ebx, 30) && has(extended.ebx, 31);
   if (zmm && avx512) features |= cpu_feature::kAvx512;
   if (zmm && avx512 && has(extended.ecx, 11)) features |= cpu_feature::kAvx512Vnni;
-  if ((features & cpu_feature::kAvx512Vnni) != 0 && has_amx(extended, state)) features |= cpu_feature::kAmx;
-  const bool avx_vnni = extended.eax >= 1 && has(cpuid(7, 1).eax, 4);
-  if ((features & cpu_feature::kAvx2) != 0 && avx_vnni) features |= cpu_feature::kAvxVnni;
+  const CpuidLeaf more = extended.eax >= 1 ? cpuid(7, 1) : CpuidLeaf{};
+  if ((features & cpu_feature::kAvx2) != 0 && has(more.eax, 4)) features |= cpu_feature::kAvxVnni;
+  if ((features & cpu_feature::kAvx512) != 0 && has(more.eax, 5)) features |= cpu_feature::kAvx512Bf16;
+  const std::uint32_t below_amx = cpu_feature::kAvx512Vnni | cpu_feature::kAvx512Bf16;
+  if ((features & below_amx) == below_amx && has_amx(extended, state)) features |= cpu_feature::kAmx;
   return features;
 }
 
-constexpr std::array kBuilt = {&scalar::table, &avx2::table,        &avx2_vnni::table,
-                               &avx512::table, &avx512_vnni::table, &amx::table};
+constexpr std::array kBuilt = {&scalar::table,      &avx2::table,        &avx2_vnni::table, &avx512::table,
+                               &avx512_vnni::table, &avx512_bf16::table, &amx::table};
 #else
 std::uint32_t detect() { return 0; }
 constexpr std::array kBuilt = {&scalar::table};

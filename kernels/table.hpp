@@ -105,8 +105,9 @@ namespace cpu_feature {
 constexpr std::uint32_t kAvx2 = 1u << 0;    ///< AVX2, FMA and F16C, with OS support
 constexpr std::uint32_t kAvx512 = 1u << 1;  ///< AVX-512 F, BW, DQ, VL, with OS support
 constexpr std::uint32_t kAvx512Vnni = 1u << 2;
-constexpr std::uint32_t kAmx = 1u << 3;      ///< AMX tiles, bf16 and int8, AVX512-BF16, permission granted
+constexpr std::uint32_t kAmx = 1u << 3;      ///< AMX tiles, bf16 and int8, permission granted
 constexpr std::uint32_t kAvxVnni = 1u << 4;  ///< VNNI on 256-bit registers, without AVX-512
+constexpr std::uint32_t kAvx512Bf16 = 1u << 5;
 }  // namespace cpu_feature
 
 struct KernelTable {
@@ -122,6 +123,7 @@ struct KernelTable {
   int tile_rows;
   int top_level;
   int quad_limit;
+  bool bf16_beats_fixed;  // bf16 products are quicker than those of 16-bit integers, which are more exact
   // --- matrix products ---------------------------------------------------------------------------------
   void (*gemm_f32_f32_f32p)(const GemmBlock& block);
   // The same with half-precision panels that are widened in registers; for few rows (m <= mr).

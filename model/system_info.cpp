@@ -22,6 +22,7 @@ std::vector<std::string> feature_names() {
   static constexpr std::pair<std::uint32_t, const char*> kNames[] = {{cpu_feature::kAvx2, "avx2"},
                                                                      {cpu_feature::kAvx512, "avx512"},
                                                                      {cpu_feature::kAvx512Vnni, "avx512_vnni"},
+                                                                     {cpu_feature::kAvx512Bf16, "avx512_bf16"},
                                                                      {cpu_feature::kAvxVnni, "avx_vnni"},
                                                                      {cpu_feature::kAmx, "amx"}};
   std::vector<std::string> names;

@@ -254,8 +254,7 @@ TEST_CASE("window attention with 8-bit weights equals its parts", "[kernels]") {
 
   layer_norm(context, normed.view(), input.view(), weights.norm);
   matmul(context, qkv.view(), normed.view(), weights.qkv);
-  const bool tiles = table.gemm_f32_bf16_bf16p != nullptr;
-  CHECK(arithmetic_of(table, weights.qkv) == (tiles ? Arithmetic::bf16 : Arithmetic::fixed));
+  CHECK(arithmetic_of(table, weights.qkv) == (table.bf16_beats_fixed ? Arithmetic::bf16 : Arithmetic::fixed));
   attention(context, attended.view(), qkv.view().col_range(0, c), qkv.view().col_range(c, c),
             qkv.view().col_range(2 * c, c), heads, 1.0f / std::sqrt(static_cast<float>(c / heads)),
             arithmetic_of(table, weights.qkv));

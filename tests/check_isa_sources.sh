@@ -9,7 +9,7 @@ complain() {
   failed=1
 }
 
-allowed='<immintrin\.h>|<arm_neon\.h>|<cstdint>|<cstddef>|"kernels/table\.hpp"|"kernels/simd/[a-z0-9]*-inl\.hpp"'
+allowed='<immintrin\.h>|<arm_neon\.h>|<cstdint>|<cstddef>|"kernels/table\.hpp"|"kernels/simd/[a-z0-9_]*-inl\.hpp"'
 complain 'an ISA file may include only intrinsics, <cstdint>, <cstddef>, kernels/table.hpp and kernels/simd/*-inl.hpp' \
   "$(grep -nE '^ *# *include' isa/*.cpp simd/*-inl.hpp | grep -vE "include *($allowed)")"
 complain 'kernels/table.hpp may include only <cstdint> and <cstddef>' \

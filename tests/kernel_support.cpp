@@ -19,6 +19,9 @@ extern const KernelTable table;
 namespace avx512_vnni_emulated {
 extern const KernelTable table;
 }
+namespace avx512_bf16_emulated {
+extern const KernelTable table;
+}
 namespace amx_emulated {
 extern const KernelTable table;
 }
@@ -83,8 +86,10 @@ const std::vector<const KernelTable*>& tables_8bit() {
 #ifdef FLORENCE2_EMULATED
     static const KernelTable avx2_vnni = emulation_of(avx2_vnni_emulated::table, "avx2_vnni-emulated");
     static const KernelTable avx512_vnni = emulation_of(avx512_vnni_emulated::table, "avx512_vnni-emulated");
+    static const KernelTable avx512_bf16 = emulation_of(avx512_bf16_emulated::table, "avx512_bf16-emulated");
     static const KernelTable amx = emulation_of(amx_emulated::table, "amx-emulated");
-    if ((cpu_features() & cpu_feature::kAvx2) != 0) all.insert(all.end(), {&avx2_vnni, &avx512_vnni, &amx});
+    if ((cpu_features() & cpu_feature::kAvx2) != 0)
+      all.insert(all.end(), {&avx2_vnni, &avx512_vnni, &avx512_bf16, &amx});
 #endif
     return all;
   }();

@@ -12,8 +12,8 @@ if(FLORENCE2_SIMDE AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   target_include_directories(florence2_emulation SYSTEM INTERFACE ${FLORENCE2_SIMDE})
   target_compile_options(florence2_emulation INTERFACE -mavx2 -mfma -mf16c -ffp-contract=off -Wno-psabi -O1)
 
-  add_library(florence2_emulated OBJECT emulated/avx512.cpp emulated/avx512_vnni.cpp emulated/avx2_vnni.cpp
-    emulated/amx.cpp)
+  add_library(florence2_emulated OBJECT emulated/avx512.cpp emulated/avx512_vnni.cpp emulated/avx512_bf16.cpp
+    emulated/avx2_vnni.cpp emulated/amx.cpp)
   target_link_libraries(florence2_emulated PRIVATE florence2_emulation)
   target_compile_definitions(florence2_kernel_support PRIVATE FLORENCE2_EMULATED=1)
   target_sources(florence2_kernel_support PRIVATE $<TARGET_OBJECTS:florence2_emulated>)

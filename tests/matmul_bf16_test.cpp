@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
+#include <string_view>
 
 #include "kernels/matmul.hpp"
 #include "tests/guarded_buffer.hpp"
@@ -27,7 +28,7 @@ std::int64_t padded_depth(const KernelTable& table, std::int64_t k) {
 }
 
 TEST_CASE("a table multiplies bf16 by bf16, here or emulated", "[kernels]") {
-  if (tables_bf16().empty()) WARN("no AMX, and no SIMDe or no AVX2 to emulate it: nothing is tested here");
+  if (tables_bf16().empty()) WARN("no AVX512-BF16, and no SIMDe or no AVX2 to emulate it: nothing is tested here");
   for (const KernelTable* table : tables_bf16()) {
     CHECK((table->round_row != nullptr && table->depth_unit % 4 == 0 && table->depth_unit > 0));
   }
@@ -249,6 +250,37 @@ TEST_CASE("bf16 products do not depend on threads, nor a row on the others", "[k
       }
     }
   }
+}
+
+const KernelTable* bf16_table(std::string_view name) {
+  const auto& tables = tables_bf16();
+  const auto found = std::find_if(tables.begin(), tables.end(), [&](const KernelTable* t) { return t->name == name; });
+  return found == tables.end() ? nullptr : *found;
+}
+
+TEST_CASE("the CPU's dot products of bf16 give the bits of the manual's operation", "[kernels]") {
+  const KernelTable *const hardware = bf16_table("avx512_bf16"), *const emulated = bf16_table("avx512_bf16-emulated");
+  if (hardware == nullptr || emulated == nullptr) return;
+  Random random(47);
+  const std::int64_t m = 50, n = 70, k = 330;
+  // Rows of magnitudes down to 2^-80: products and sums of the smallest are subnormal, and count as zero.
+  const auto spread = [&](std::int64_t rows, std::int64_t cols) {
+    Plain matrix = random_matrix(random, rows, cols);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      float* const row = matrix.view().row(r);
+      for (std::int64_t c = 0; c < cols; ++c) row[c] = std::ldexp(row[c], static_cast<int>(-80 * r / (rows - 1)));
+    }
+    return matrix;
+  };
+  const Plain a = spread(m, k), weight = spread(n, k);
+  Plain result[2] = {Plain(m, n), Plain(m, n)};
+  for (const int i : {0, 1}) {
+    const KernelTable& table = i == 0 ? *hardware : *emulated;
+    const TestLinear layer(table, weight, {}, kPaired);
+    Context context(table, 1);
+    matmul(context, result[i].view(), a.view(), layer.linear);
+  }
+  check_same_bits(result[0].view(), result[1].view());
 }
 
 TEST_CASE("matmul_serial gives matmul's bits with paired weights", "[kernels]") {

@@ -34,10 +34,13 @@ namespace {
 //
 #include "kernels/simd/table-inl.hpp"
 //
+#include "kernels/simd/round-inl.hpp"
+//
 #include "kernels/simd/amx-inl.hpp"
 }  // namespace
 
 extern const KernelTable table;
-const KernelTable table = with_tiles(
-    make_table<12>("amx", cpu_feature::kAvx2 | cpu_feature::kAvx512 | cpu_feature::kAvx512Vnni | cpu_feature::kAmx));
+const KernelTable table =
+    with_tiles(make_table<12>("amx", cpu_feature::kAvx2 | cpu_feature::kAvx512 | cpu_feature::kAvx512Vnni |
+                                         cpu_feature::kAvx512Bf16 | cpu_feature::kAmx));
 }  // namespace florence2::amx

@@ -323,37 +323,11 @@ void gemm_tiles(const typename Tiles::Block& whole) {
   if (meanwhile.rows() > 0) meanwhile.finish(meanwhile.rows());
 }
 
-/// dst = map(register of src) in bf16 for k elements, and zeros up to a whole row of a tile.
-template <typename Map>
-inline void map_to_bf16(std::uint16_t* dst, const float* src, std::int64_t k, const Map& map) {
-  constexpr std::int64_t unit = kTileBytes / 2;
-  const auto put = [&](std::int64_t i, F32 x) {
-    const __m256i bits = __builtin_bit_cast(__m256i, _mm512_cvtneps_pbh(x.v));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst + i), bits);
-  };
-  std::int64_t i = 0;
-  for (; i + F32::kLanes <= k; i += F32::kLanes) put(i, map(load(src + i)));
-  if (i < k) {
-    const std::int64_t rest = k - i;
-    put(i, {_mm512_maskz_mov_ps(first_lanes(rest).m, map(load_partial(src + i, rest)).v)});
-    i += F32::kLanes;
-  }
-  if (i % unit != 0) put(i, set1(0.0f));
-}
-
-void round_row(std::uint16_t* dst, const float* src, std::int64_t k) {
-  map_to_bf16(dst, src, k, [](F32 x) { return x; });
-}
-
-void softmax_bf16(std::uint16_t* dst, float* x, std::int64_t n, float scale) {
-  const F32 inverse = set1(1.0f / exponentials(x, n, scale));
-  map_to_bf16(dst, x, n, [&](F32 e) { return e * inverse; });
-}
-
 /// The table with its 8-bit and bf16 products by tiles.
 constexpr KernelTable with_tiles(KernelTable t) {
   t.tile_rows = kTileRows;
   t.gemm_f32_u8_s8p = gemm_tiles<TilesS8>;
+  t.bf16_beats_fixed = true;
   t.round_row = round_row;
   t.softmax_bf16 = softmax_bf16;
   t.gemm_f32_bf16_bf16p = gemm_tiles<TilesBf16>;

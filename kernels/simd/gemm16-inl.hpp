@@ -7,8 +7,6 @@ constexpr int kTileRows16 = 12;
 constexpr int kTileRows16 = 6;
 #endif
 
-inline Bytes load_pairs(const std::int16_t* p) { return load_bytes(reinterpret_cast<const std::int8_t*>(p)); }
-
 template <int kRows>
 inline void gemm16_tile(const GemmBlock16& g, std::int64_t row0) {
   I32 acc[kRows][kPanelRegisters];
@@ -18,17 +16,10 @@ inline void gemm16_tile(const GemmBlock16& g, std::int64_t row0) {
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = zero_i32();
   }
-  const std::int16_t* b = g.panel;
-  for (std::int64_t k = 0; k < g.k; k += 2, b += 2 * kPanelWidth, a.advance(2)) {
-    Bytes column[kPanelRegisters];
-#pragma GCC unroll 2
-    for (int j = 0; j < kPanelRegisters; ++j) column[j] = load_pairs(b + j * F32::kLanes * 2);
-#pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i) {
-      const Bytes row = broadcast_group(load_group(a[i]));
-#pragma GCC unroll 2
-      for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = add_dot16(acc[i][j], row, column[j]);
-    }
+  constexpr std::int64_t register_bytes = sizeof(Bytes);
+  const auto* b = reinterpret_cast<const std::int8_t*>(g.panel);
+  for (std::int64_t k = 0; k < g.k; k += 2, b += kPanelRegisters * register_bytes, a.advance(2)) {
+    add_groups(acc, a, b, register_bytes, add_dot16);
   }
 #pragma GCC unroll 2
   for (int j = 0; j < kPanelRegisters; ++j) {

@@ -14,20 +14,28 @@ inline std::int64_t register_offset(int j, std::int64_t strip_bytes) {
   return j * F32::kLanes * kGroup;
 }
 
+/// One step of a tile of dot products: a group of k of each row of A times that of each column of B, whose registers
+/// lie register_bytes apart. add(sum, group of A in all lanes, groups of B).
+template <int kRows, typename Sum, typename Element, typename Add>
+inline void add_groups(Sum (&acc)[kRows][kPanelRegisters], const TileRows<kRows, Element>& a, const std::int8_t* b,
+                       std::int64_t register_bytes, const Add& add) {
+  Bytes column[kPanelRegisters];
+#pragma GCC unroll 2
+  for (int j = 0; j < kPanelRegisters; ++j) column[j] = load_bytes(b + j * register_bytes);
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+    const Bytes row = broadcast_group(load_group(a[i]));
+#pragma GCC unroll 2
+    for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = add(acc[i][j], row, column[j]);
+  }
+}
+
 #if defined(FL_SIMD_VNNI) || defined(FL_SIMD_SCALAR)
 constexpr int kStep = kGroup;
 template <int kRows>
 inline void gemm8_step(I32 (&acc)[kRows][kPanelRegisters], const TileRows<kRows, std::uint8_t>& a, const std::int8_t* b,
                        std::int64_t strip_bytes) {
-  Bytes column[kPanelRegisters];
-#pragma GCC unroll 2
-  for (int j = 0; j < kPanelRegisters; ++j) column[j] = load_bytes(b + register_offset(j, strip_bytes));
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) {
-    const Bytes row = broadcast_group(load_group(a[i]));
-#pragma GCC unroll 2
-    for (int j = 0; j < kPanelRegisters; ++j) acc[i][j] = add_dot(acc[i][j], row, column[j]);
-  }
+  add_groups(acc, a, b, register_offset(1, strip_bytes), add_dot);
 }
 #else
 constexpr int kStep = 2 * kGroup;

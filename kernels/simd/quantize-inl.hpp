@@ -202,21 +202,21 @@ float magnitude(const float* x, std::int64_t n) {
   return reduce_max(most) + reduce_add(poison);
 }
 
-/// dst[i] = map(register of src[i..]) as 16-bit integers for i < n, and zeros up to a multiple of kDepthUnit bytes.
-template <typename Map>
-inline void map_to_words(std::int16_t* dst, const float* src, std::int64_t n, const Map& map) {
+/// put(dst + i, register of src[i..]) stores 16-bit elements, for i < n; zeros up to a multiple of kDepthUnit bytes.
+template <typename Word, typename Put>
+inline void map_to_words(Word* dst, const float* src, std::int64_t n, const Put& put) {
   constexpr std::int64_t unit = kDepthUnit / 2;
+  if (n % unit != 0) __builtin_memset(dst + n / unit * unit, 0, kDepthUnit);
   std::int64_t i = 0;
-  for (; i + F32::kLanes <= n; i += F32::kLanes) store_words(dst + i, to_integer(map(load(src + i))));
+  for (; i + F32::kLanes <= n; i += F32::kLanes) put(dst + i, load(src + i));
   if (i < n) {
-    std::int16_t tail[F32::kLanes];
-    store_words(tail, to_integer(map(load_partial(src + i, n - i))));
+    Word tail[F32::kLanes];
+    put(tail, load_partial(src + i, n - i));
     for (std::int64_t j = i; j < n; ++j) dst[j] = tail[j - i];
   }
-  for (i = n; i % unit != 0; ++i) dst[i] = 0;
 }
 
 void fix_row(std::int16_t* dst, const float* src, std::int64_t n, float factor) {
   const F32 f = set1(factor);
-  map_to_words(dst, src, n, [&](F32 x) { return x * f; });
+  map_to_words(dst, src, n, [&](std::int16_t* words, F32 x) { store_words(words, to_integer(x * f)); });
 }

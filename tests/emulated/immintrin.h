@@ -165,6 +165,22 @@ inline __m512 shuffle_f32x4(__m512 a, __m512 b, int control) {
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(r));
 }
 
+/// sum[i] + the two products of bf16 in lane i, the second first. Subnormal numbers are zero, whatever the thread's
+/// settings.
+[[gnu::noinline]] static __m512 dpbf16_ps(__m512 sum, __m512bh a, __m512bh b) {
+  Lanes512 r = {sum};
+  const auto x = __builtin_bit_cast(Lanes512, a), y = __builtin_bit_cast(Lanes512, b);
+  const unsigned before = _mm_getcsr();
+  _mm_setcsr(kFlushAndMask);
+  for (const int k : {1, 0}) {
+    for (int i = 0; i < 2; ++i) {
+      r.half_ps[i] = _mm256_fmadd_ps(widen_pairs(x.u8 + 32 * i, k), widen_pairs(y.u8 + 32 * i, k), r.half_ps[i]);
+    }
+  }
+  _mm_setcsr(before);
+  return r.ps;
+}
+
 /// The pairwise reductions of the guide: halves are combined until one lane is left.
 template <typename Op>
 inline float reduce(__m512 a, const Op& op) {
@@ -200,6 +216,8 @@ inline float reduce(__m512 a, const Op& op) {
 #undef _mm512_madd_epi16
 #undef _mm512_dpbusd_epi32
 #undef _mm512_cvtneps_pbh
+#undef _mm512_dpbf16_ps
+#define _mm512_dpbf16_ps(sum, a, b) ::florence2::emulated::dpbf16_ps(sum, a, b)
 #define _mm512_cvtneps_pbh(a) ::florence2::emulated::cvtneps_pbh(a)
 #define _mm512_madd_epi16(a, b) ::florence2::emulated::madd_epi16(a, b)
 #undef _mm512_maddubs_epi16

@@ -100,6 +100,8 @@ inline void add_fours(Tile& c, const Tile& a, const Tile& b, int m, int n) {
   }
 }
 
+constexpr unsigned kFlushAndMask = 0x9FC0;  // flush-to-zero, denormals-are-zero, no exceptions, nearest even
+
 /// Element k of each pair (0 or 1) of eight pairs, as floats.
 inline __m256 widen_pairs(const std::uint8_t* pairs, int k) {
   const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pairs));
@@ -130,7 +132,6 @@ inline void add_pairs(Tile& c, const Tile& a, const Tile& b, int m, int n) {
 
 /// c += a * b in bf16 pairs.
 [[gnu::noinline]] static void dpbf16ps(int dst, int left, int right) {
-  constexpr unsigned kFlushAndMask = 0x9FC0;  // flush-to-zero, denormals-are-zero, no exceptions, nearest even
   Tile& c = shaped(dst);
   const Tile &a = shaped(left), &b = shaped(right);
   check_shapes(c, a, b);

@@ -1,0 +1,44 @@
+// Kernel table "avx512_bf16": "avx512_vnni" with dot products of bf16. See docs/kernels.md for the rules of this
+// folder.
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/table.hpp"
+
+#define FL_SIMD_AVX512
+#define FL_SIMD_VNNI
+
+namespace florence2::avx512_bf16 {
+namespace {
+#include "kernels/simd/vec-inl.hpp"
+//
+#include "kernels/simd/math-inl.hpp"
+//
+#include "kernels/simd/gemm-inl.hpp"
+//
+#include "kernels/simd/dot8-inl.hpp"
+//
+#include "kernels/simd/quantize-inl.hpp"
+//
+#include "kernels/simd/panel-inl.hpp"
+//
+#include "kernels/simd/gemm8-inl.hpp"
+//
+#include "kernels/simd/gemm16-inl.hpp"
+//
+#include "kernels/simd/rowwise-inl.hpp"
+//
+#include "kernels/simd/depthwise-inl.hpp"
+//
+#include "kernels/simd/table-inl.hpp"
+//
+#include "kernels/simd/round-inl.hpp"
+//
+#include "kernels/simd/gemm_bf16-inl.hpp"
+}  // namespace
+
+extern const KernelTable table;
+const KernelTable table = with_bf16_dots(make_table<12>(
+    "avx512_bf16", cpu_feature::kAvx2 | cpu_feature::kAvx512 | cpu_feature::kAvx512Vnni | cpu_feature::kAvx512Bf16));
+}  // namespace florence2::avx512_bf16
