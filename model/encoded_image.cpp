@@ -6,6 +6,7 @@
 
 #include "core/atomic_file.hpp"
 #include "core/file.hpp"
+#include "core/fnv.hpp"
 #include "model/florence2.hpp"
 #include "model/guarded.hpp"
 
@@ -15,7 +16,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the file format is the memory of little-endian machines");
 
 constexpr std::array<char, 8> kMagic = {'F', 'L', '2', 'I', 'M', 'A', 'G', 'E'};
-constexpr std::uint32_t kFormatVersion = 1;
+constexpr std::uint32_t kFormatVersion = 2;
 constexpr std::int64_t kMostFeatures = std::int64_t{1} << 28;
 
 struct FileHeader {
@@ -23,19 +24,12 @@ struct FileHeader {
   std::uint32_t version = kFormatVersion;
   std::int32_t width = 0, height = 0;
   std::int32_t tokens = 0, dim = 0;
-  std::uint32_t reserved = 0;
+  std::uint32_t vision_id = 0;
 };
 static_assert(sizeof(FileHeader) == 32);
 
-/// FNV-1a, 64 bits.
-std::uint64_t checksum(std::uint64_t hash, std::span<const std::byte> bytes) {
-  for (const std::byte byte : bytes) hash = (hash ^ static_cast<std::uint64_t>(byte)) * 0x100000001B3u;
-  return hash;
-}
-
 std::uint64_t checksum(const FileHeader& header, std::span<const float> features) {
-  constexpr std::uint64_t kBasis = 0xCBF29CE484222325u;
-  return checksum(checksum(kBasis, std::as_bytes(std::span(&header, 1))), std::as_bytes(features));
+  return fnv1a(fnv1a(kFnvStart, std::as_bytes(std::span(&header, 1))), std::as_bytes(features));
 }
 
 Error damaged(std::string what, const std::string& path) { return {ErrorCode::data, std::move(what), path}; }
@@ -79,6 +73,7 @@ Status EncodedImage::save(const std::string& path) const {
     header.height = height_;
     header.tokens = tokens_;
     header.dim = dim();
+    header.vision_id = vision_id_;
     const std::uint64_t sum = checksum(header, features_);
     const std::span<const std::byte> parts[] = {std::as_bytes(std::span(&header, 1)), std::as_bytes(features()),
                                                 std::as_bytes(std::span(&sum, 1))};
@@ -95,6 +90,7 @@ Result<EncodedImage> EncodedImage::load(const std::string& path) {
     image.width_ = header.width;
     image.height_ = header.height;
     image.tokens_ = header.tokens;
+    image.vision_id_ = header.vision_id;
     return image;
   });
 }

@@ -22,6 +22,7 @@ struct Weights {
   ProjectorWeights projector;
   EncoderWeights encoder;
   DecoderWeights decoder;
+  std::uint32_t vision_id = 0;  // of vision and projector
 };
 
 struct ModelImpl {

@@ -275,6 +275,8 @@ class FLORENCE2_API EncodedImage {
   std::span<const float> features() const { return features_; }  ///< [tokens, dim]
   int tokens() const { return tokens_; }
   int dim() const { return tokens_ == 0 ? 0 : static_cast<int>(features_.size()) / tokens_; }
+  /// A number for the weights that made it, whatever their precision. Other weights refuse it (error argument).
+  std::uint32_t vision_id() const { return vision_id_; }
   const Timings& timings() const { return timings_; }
 
   /// Writes a file that any machine's load gives back equal; it appears under its name only when it is whole. Errors:
@@ -290,6 +292,7 @@ class FLORENCE2_API EncodedImage {
   std::vector<float> features_;
   int tokens_ = 0;
   int width_ = 0, height_ = 0;
+  std::uint32_t vision_id_ = 0;
   Timings timings_;
 };
 

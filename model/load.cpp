@@ -8,6 +8,7 @@
 #include "model/build_weights.hpp"
 #include "model/engine.hpp"
 #include "model/stored_sizes.hpp"
+#include "model/vision_id.hpp"
 #include "weights/weight_reader.hpp"
 
 namespace florence2 {
@@ -103,6 +104,7 @@ Result<Weights> read_all(WeightReader& reader, Config& config, const KernelTable
   FL_ASSIGN(tokens.head->bias, head_bias(reader, config.text.vocabulary));
   FL_ASSIGN(Weights weights, WeightBuilder(reader, config, table).build(tokens.encoder, std::move(tokens.head)));
   weights.decoder.embedding.tokens = std::move(tokens.decoder);
+  weights.vision_id = vision_id(weights.vision, weights.projector, reader.changes_of_vision());
   FL_TRY(reader.check_adapters_used());
   return weights;
 }

@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "weights/tensor_names.hpp"
+
 namespace florence2 {
 namespace {
 
@@ -76,8 +78,7 @@ std::string PrecisionPlan::text_form() const {
 
 WeightType PrecisionPlan::weight_type(std::string_view hf_name, DType stored, const KernelTable& table) const {
   if (kept.contains(hf_name)) return stored;
-  const bool in_text = hf_name.starts_with("model.language_model.") || hf_name.starts_with("lm_head");
-  Precision precision = in_text ? text : vision;
+  Precision precision = is_of_text(hf_name) ? text : vision;
   if (precision == Precision::int8 && stays_in_16_bits(hf_name)) precision = Precision::bf16;
   switch (precision) {
     case Precision::fp32:

@@ -46,12 +46,15 @@ Result<std::string> task_input(Task task, const RunOptions& options, const Encod
 }
 
 /// The features as a matrix [image tokens, d_model] of this model.
-Result<View<const float>> features_of(const EncodedImage& image, const Config& config) {
-  const std::int64_t tokens = config.image_tokens();
-  const std::int64_t d = config.text.d_model;
+Result<View<const float>> features_of(const EncodedImage& image, const ModelImpl& model) {
+  const std::int64_t tokens = model.config.image_tokens();
+  const std::int64_t d = model.config.text.d_model;
   if (static_cast<std::int64_t>(image.features().size()) != tokens * d) {
     return argument_error("the encoded image has " + std::to_string(image.features().size()) +
                           " features, this model needs " + std::to_string(tokens * d));
+  }
+  if (image.vision_id() != model.weights.vision_id) {
+    return argument_error("the image was encoded by a model with other vision weights; encode it with this one");
   }
   return View<const float>(image.features().data(), tokens, d);
 }
@@ -128,7 +131,7 @@ Question::Question(const ModelImpl& model, Inquiry inquiry)
       stream_(*model.tokenizer, model.config.text, options_.on_text) {}
 
 Result<std::unique_ptr<Question>> Question::prepare(const ModelImpl& model, Inquiry inquiry) {
-  FL_ASSIGN(const auto features, features_of(*inquiry.image, model.config));
+  FL_ASSIGN(const auto features, features_of(*inquiry.image, model));
   FL_ASSIGN(const GenerationRules rules, rules_in_force(model.config, inquiry.options->generation));
   if (!(inquiry.options->deadline_ms >= 0)) {
     return argument_error("deadline_ms must be 0 or more, not " + number_text(inquiry.options->deadline_ms));

@@ -131,6 +131,7 @@ Result<EncodedImage> Runner::encode(const ImageView& image) {
     const View<const float> tokens = impl_->engine.encode_image({impl_->pixels.data(), side * side, 3});
     encoded.features_.assign(tokens.data, tokens.data + tokens.rows * tokens.cols);
     encoded.tokens_ = static_cast<int>(tokens.rows);
+    encoded.vision_id_ = impl_->model.impl().weights.vision_id;
     encoded.timings_.vision = watch.lap();
     return encoded;
   };

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <limits>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -294,6 +295,26 @@ void write_adapter(const TempFolder& folder, const std::vector<TensorShape>& ten
   for (const TensorShape& tensor : tensors) file.add("base_model.model." + tensor.name, tensor.shape, DType::f32);
   folder.write("adapter_model.safetensors", file.bytes());
   folder.write("adapter_config.json", kPlainLora);
+}
+
+TEST_CASE("an adapter of vision weights encodes pictures differently, one of the text model does not") {
+  const auto id = [](std::vector<AdapterOptions> adapters) {
+    auto config = load_config(golden() + "base");
+    REQUIRE(config);
+    ModelInfo info;
+    const ModelOptions options{.threads = 1, .adapters = std::move(adapters)};
+    const auto weights = load_weights(golden() + "base", *config, *available_tables().back(), {}, options, info);
+    REQUIRE(weights);
+    return weights->vision_id;
+  };
+  const std::set<std::uint32_t> ids = {id({}), id({{golden() + "lora", 1}}), id({{golden() + "lora", 0.5f}}),
+                                       id({{golden() + "dora", 1}})};
+  CHECK(ids.size() == 4);
+  CHECK(id({{golden() + "lora", 1}}) == id({{golden() + "lora", 1}}));
+  const TempFolder text;
+  const std::string module = "model.language_model.encoder.layers.0.self_attn.k_proj.";
+  write_adapter(text, {{module + "lora_A.weight", {2, 8}}, {module + "lora_B.weight", {8, 2}}});
+  CHECK(id({{text.path(), 1}}) == id({}));
 }
 
 struct BadChange {

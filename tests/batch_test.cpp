@@ -2,12 +2,15 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <span>
 #include <string>
 #include <thread>
 
+#include "core/fnv.hpp"
 #include "core/utf8.hpp"
 #include "model/engine.hpp"
 #include "model/florence2.hpp"
@@ -403,6 +406,27 @@ TEST_CASE("an encoded image comes back equal from its file") {
   CHECK(asked->token_ids == before->token_ids);
 }
 
+TEST_CASE("an image that other vision weights encoded is refused") {
+  Session s;
+  const TempFolder folder;
+  const std::string path = folder.file("scene.fl2");
+  REQUIRE(s.images[0].save(path));
+  std::ifstream stream(path, std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(stream), {}};
+  bytes[28] ^= 1;  // the id in the header
+  const std::size_t size = bytes.size() - sizeof(std::uint64_t);
+  const std::uint64_t sum = fnv1a(kFnvStart, std::as_bytes(std::span(bytes).first(size)));
+  std::memcpy(bytes.data() + size, &sum, sizeof sum);
+  const auto image = EncodedImage::load(folder.write("other.fl2", bytes));
+  REQUIRE(image);
+  CHECK(image->vision_id() == (s.images[0].vision_id() ^ 1));
+  const auto answer = s.runner.run(*image, Task::caption);
+  REQUIRE_FALSE(answer);
+  CHECK(answer.error().code == ErrorCode::argument);
+  CHECK(answer.error().message ==
+        "the image was encoded by a model with other vision weights; encode it with this one");
+}
+
 TEST_CASE("damaged files of encoded images are refused") {
   Session s;
   const TempFolder folder;
@@ -425,7 +449,7 @@ TEST_CASE("damaged files of encoded images are refused") {
   CHECK(refusal(changed) == "encoded image is damaged (checksum)");
   changed = whole;
   changed[8] = 9;
-  CHECK(refusal(changed) == "encoded image of format version 9, this build reads version 1");
+  CHECK(refusal(changed) == "encoded image of format version 9, this build reads version 2");
   changed = whole;
   changed[23] = 0x7f;  // tokens beyond all bounds
   CHECK(refusal(changed) == "encoded image with sizes that cannot be");

@@ -186,14 +186,34 @@ TEST_CASE("half precision in every form gives the bits of its numbers in f32") {
   const TempFolder f32;
   copy_small_files(*folder, f32);
   write_weights(f32, wide, {});
-  const std::vector<float> expected = logits_of(load(f32.path()));
+  const Model original = load(f32.path());
+  const std::vector<float> expected = logits_of(original);
   for (const WeightForm form : {WeightForm{}, WeightForm{.sharded = true}, WeightForm{.torch = true}}) {
     INFO(layout << " " << dtype << " torch " << form.torch << " sharded " << form.sharded);
     const TempFolder copy;
     copy_small_files(*folder, copy);
     write_weights(copy, tensors, form);
-    CHECK(logits_of(load(copy.path())) == expected);
+    const Model model = load(copy.path());
+    CHECK(logits_of(model) == expected);
+    CHECK(model.impl().weights.vision_id == original.impl().weights.vision_id);
   }
+}
+
+TEST_CASE("pictures encoded by one layout are another's, by another checkpoint they are not") {
+  const auto hf = checkpoint("mini", "hf", "f32"), ms = checkpoint("mini", "ms", "f32");
+  if (!hf || !ms) return;
+  const std::uint32_t id = load(*hf).impl().weights.vision_id;
+  CHECK(load(*ms).impl().weights.vision_id == id);
+  std::vector<StoredTensor> tensors = tensors_of(*hf);
+  const auto bias = std::ranges::find_if(tensors, [](const StoredTensor& tensor) {
+    return tensor.name.find("vision_tower") != tensor.name.npos && tensor.name.ends_with("norm.bias");
+  });
+  REQUIRE(bias != tensors.end());
+  bias->bytes[0] ^= 1;
+  const TempFolder other;
+  copy_small_files(*hf, other);
+  write_weights(other, tensors, {});
+  CHECK(load(other.path()).impl().weights.vision_id != id);
 }
 
 // The oracle is the original, quantised while it is loaded, with kernels of the limits that converted files keep.
@@ -210,7 +230,10 @@ TEST_CASE("a converted file gives the bits of its original in 8 bits") {
   const ModelOptions options{.isa = (*table)->name, .threads = 1, .precision = "int8"};
   const TempFolder converted;
   REQUIRE(convert_model(*folder, converted.path(), {.threads = 1}));
-  CHECK(logits_of(load(converted.path(), options)) == logits_of(load(*folder, options)));
+  const Model original = load(*folder, options), model = load(converted.path(), options);
+  CHECK(logits_of(model) == logits_of(original));
+  CHECK(model.impl().weights.vision_id == original.impl().weights.vision_id);
+  CHECK(model.impl().weights.vision_id == load(*folder).impl().weights.vision_id);  // in fp32
 }
 
 }  // namespace

@@ -420,15 +420,22 @@ Result<WeightReader::Stored> WeightReader::adapt(std::string_view hf_name, const
   if (is_transposed) std::swap(shape[0], shape[1]);
   Buffer<float> values(stored.elements);
   FL_TRY(read_floats(stored, values.data()));
+  const auto note = [&](std::span<const float> made) {
+    if (!is_of_text(hf_name)) changes_of_vision_ = fnv1a(changes_of_vision_, std::as_bytes(made));
+  };
   std::vector<LowRank> changes;
   for (Adapter& adapter : adapters_) {
     FL_ASSIGN(auto whole, adapter.replacement(hf_name, stored.info->shape));
     if (whole) {
+      note(whole->values.span());
       values = std::move(whole->values);
       if (!whole->is_base) changes.clear();
     }
     FL_ASSIGN(auto change, adapter.change(hf_name, shape));
-    if (change) changes.push_back(is_transposed ? transposed(*change) : std::move(*change));
+    if (!change) continue;
+    for (const auto* factor : {&change->left, &change->right, &change->magnitude}) note(factor->span());
+    note({&change->scale, 1});
+    changes.push_back(is_transposed ? transposed(*change) : std::move(*change));
   }
   merge(changes, values.data(), *pool_);
   return Stored{stored.info, DType::f32, stored.elements, std::make_shared<const Buffer<float>>(std::move(values))};

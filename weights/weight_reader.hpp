@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/buffer.hpp"
+#include "core/fnv.hpp"
 #include "core/result.hpp"
 #include "kernels/convolution.hpp"
 #include "kernels/matmul.hpp"
@@ -48,6 +49,8 @@ class WeightReader {
   /// Merges the adapter into what is read from now on; several follow one another. Merged tensors are f32.
   void add(Adapter adapter) { adapters_.push_back(std::move(adapter)); }
   bool is_adapted(std::string_view hf_name) const;
+  /// A hash of what adapters have made so far of the weights that encode pictures; of nothing, if they left them alone.
+  std::uint64_t changes_of_vision() const { return changes_of_vision_; }
   /// From now on the tensor `hf_name`, which the file lacks, is its tensor `stored`; adapters tell the two apart.
   void tie(std::string_view hf_name, std::string_view stored) { ties_.emplace(hf_name, stored); }
   /// Error model when an adapter holds something that nothing asked for.
@@ -129,6 +132,7 @@ class WeightReader {
 
   TensorSource source_;
   std::vector<Adapter> adapters_;
+  std::uint64_t changes_of_vision_ = kFnvStart;
   std::map<std::string, std::string, std::less<>> ties_;
   Options options_;
   bool ms_layout_ = false;
