@@ -26,6 +26,9 @@ std::string with_suffix(const std::string& path, const std::string& suffix) {
 
 Result<AtomicFile> AtomicFile::create(const std::string& path) {
   AtomicFile file(path);
+  if (path.find('\0') != std::string::npos) {
+    return Error{ErrorCode::cannot_create, "the path holds a NUL character", path};
+  }
   do {
     std::uint32_t number = 0;
     if (::getentropy(&number, sizeof number) != 0) break;

@@ -285,6 +285,17 @@ TEST_CASE("Files appear whole under names of any length that the system takes", 
   CHECK(files_in(folder) == 7);
 }
 
+TEST_CASE("A path that holds a NUL character names no file", "[core]") {
+  const test::TempFolder folder;
+  const std::string path = folder.file(std::string("cut\0off", 7));
+  for (int i = 0; i < 2; ++i) {
+    const Status status = write_text(path, "text");
+    REQUIRE_FALSE(status);
+    CHECK(status.error().code == ErrorCode::cannot_create);
+  }
+  CHECK(files_in(folder) == 0);
+}
+
 TEST_CASE("The system applies the umask to new files, nobody asks for it", "[core]") {
   const test::TempFolder folder;
   const mode_t before = umask(027);
