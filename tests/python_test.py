@@ -87,6 +87,13 @@ class Pictures(unittest.TestCase):
         grey = numpy.arange(48, dtype=numpy.uint8).reshape(6, 8)
         self.assertEqual(self.runner.encode(grey), self.runner.encode(numpy.stack([grey] * 3, axis=2)))
 
+    def test_arrays_of_one_row_may_have_any_stride(self):
+        row = numpy.arange(15, dtype=numpy.uint8).reshape(5, 3)
+        plain = self.runner.encode(row.reshape(1, 5, 3).copy())
+        self.assertEqual(self.runner.encode(row[None]), plain)
+        self.assertEqual(self.runner.encode(numpy.broadcast_to(row, (1, 5, 3))), plain)
+        self.assertEqual(self.runner.encode(numpy.stack([row, row])[::-1][:1]), plain)
+
     def test_the_bytes_of_a_file_are_the_file(self):
         data = SCENE.read_bytes()
         for each in (data, bytearray(data), memoryview(data)):
@@ -168,6 +175,27 @@ class Asking(unittest.TestCase):
         self.assertEqual(str(failed), "task <CAPTION> takes no region")
         self.assertEqual(self.runner.run_batch([]), [])
 
+    def test_a_batch_keeps_the_images_that_its_caller_drops(self):
+        requests = [(self.runner.encode(SCENE), "caption", {}) for _ in range(4)]
+        other = MODEL.runner(1)
+
+        def drop(tokens):
+            if requests:
+                requests.clear()
+                other.encode(numpy.zeros((8, 8, 3), dtype=numpy.uint8))
+
+        requests[0] = (requests[0][0], "caption", {"on_step": drop})
+        self.assertEqual([each.answer for each in self.runner.run_batch(requests)], [CAPTION] * 4)
+
+    def test_an_exception_of_one_callback_leaves_the_other_answers(self):
+        def broken(tokens):
+            raise KeyError(tokens)
+
+        requests = [(self.image, "caption", {"on_step": broken}), (self.image, "caption", {})]
+        failed, answered = self.runner.run_batch(requests)
+        self.assertIsInstance(failed, KeyError)
+        self.assertEqual(answered.answer, CAPTION)
+
     def test_prompts_and_custom_tasks(self):
         prompt = "Locate the objects with category name in the image."
         boxes = self.runner.run_prompt(self.image, prompt, prompt_answer="boxes")
@@ -243,16 +271,22 @@ class Asking(unittest.TestCase):
             "def work():\n"
             "    runner = florence2.Model(sys.argv[1]).runner(1)\n"
             "    image = runner.encode(sys.argv[2])\n"
+            "    options = {'on_step': lambda tokens: begun.set()}\n"
             "    while True:\n"
-            "        runner.run(image, 'caption', on_step=lambda tokens: begun.set())\n"
+            "        runner.run(image, 'caption', **options)\n"
+            "        if sys.argv[3] == 'without': options = {}\n"
             "begun = threading.Event()\n"
             "threading.Thread(target=work, daemon=True).start()\n"
             "begun.wait()\n"
+            "time.sleep(0.3)\n"
         )
         environment = {**os.environ, "PYTHONPATH": str(SOURCE / "python")}
-        for _ in range(5):
+        for callback in ["with", "without"] * 4:
             ended = subprocess.run(
-                [sys.executable, "-c", program, DEMO, SCENE], env=environment, timeout=60, stderr=subprocess.PIPE
+                [sys.executable, "-c", program, DEMO, SCENE, callback],
+                env=environment,
+                timeout=60,
+                stderr=subprocess.PIPE,
             )
             self.assertEqual((ended.returncode, ended.stderr), (0, b""))
 
@@ -281,6 +315,10 @@ class Asking(unittest.TestCase):
         ):
             with self.assertRaises(expected):
                 self.runner.run(self.image, "caption", **options)
+        with self.assertRaisesRegex(ValueError, "threads must be"):
+            MODEL.runner(2**32 + 1)
+        with self.assertRaisesRegex(ValueError, "threads must be"):
+            florence2.Model(DEMO, threads=2**32 + 1)
         with self.assertRaisesRegex(ValueError, "no such task"):
             self.runner.run(self.image, "no such task")
         with self.assertRaisesRegex(ValueError, "null byte"):

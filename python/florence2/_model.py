@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List,
 import numpy
 
 from . import _native as native
-from ._options import Callbacks, NativeOptions, Options
+from ._options import Callbacks, NativeOptions, Options, integer_of
 from ._pictures import DecodedPicture, PictureOptions
 from ._result import Result, read_result
 from ._tasks import CustomTask, describe_task, native_task, task_number
@@ -54,7 +54,7 @@ class Model:
         """`adapters`: folders in PEFT's layout with their scale (1.0: as trained), merged in this order."""
         options = native.ModelOptions()
         options.precision = native.text_bytes("precision", precision)
-        options.threads = threads
+        options.threads = integer_of("threads", threads, 2**31 - 1)
         options.isa = native.text_bytes("isa", isa)
         options.check_weights = int(check_weights)
         entries = (native.Adapter * len(adapters))()
@@ -156,8 +156,12 @@ def _end() -> None:
             pass
 
 
+def _must_stop() -> bool:
+    return Callbacks.ending and threading.current_thread() is not threading.main_thread()
+
+
 def _stop_if_ending() -> None:
-    if Callbacks.ending and threading.current_thread() is not threading.main_thread():
+    if _must_stop():
         threading.Event().wait()
 
 
@@ -165,7 +169,7 @@ class Runner:
     """Encodes pictures and answers questions. Threads that share one wait for each other; give each its own instead."""
 
     def __init__(self, model: Model, threads: int = 0) -> None:
-        self._handle = native.Handle("fl2_runner_free", "fl2_runner_create", model._handle.pointer, threads)
+        self._handle = native.Handle("fl2_runner_free", "fl2_runner_create", model._handle.pointer, integer_of("threads", threads, 2**31 - 1))
         self._lock = threading.Lock()
         self._user: Optional[int] = None  # the thread that holds the lock
         _runners.add(self)
@@ -218,7 +222,9 @@ class Runner:
         return self._locked(ask, [native_options])
 
     def run_batch(self, requests: Sequence[tuple[EncodedImage, str, Options]]) -> List[Union[Result, Exception]]:
-        """One answer, or what went wrong, for each (image, task, options); decoded together, each as if alone."""
+        """One answer, or what went wrong, for each (image, task, options); decoded together, each as if alone. What a
+        request's callback raises is what went wrong with it."""
+        requests = list(requests)  # keeps the images, whatever becomes of the caller's list meanwhile
         numbers = [task_number(task) for _, task, _ in requests]
         all_options = [NativeOptions(options) for _, _, options in requests]
         raw = (native.Request * len(requests))()
@@ -228,21 +234,24 @@ class Runner:
             entry.task = number
             entry.options = ctypes.pointer(options.struct)
 
-        def ask() -> List[Union[Result, Exception]]:
+        with self._alone(), _interruptible(all_options):
             batch = native.Handle("fl2_batch_free", "fl2_run_batch", self._handle.pointer, raw, len(requests))
-            return [
-                self._batch_answer(batch.pointer, i, describe_task(number).token, options.compat)
-                for i, (number, options) in enumerate(zip(numbers, all_options))
-            ]
-
-        return self._locked(ask, all_options)
+        return [
+            self._batch_answer(batch.pointer, i, describe_task(number).token, options)
+            for i, (number, options) in enumerate(zip(numbers, all_options))
+        ]
 
     @staticmethod
-    def _batch_answer(batch: object, index: int, task: str, compat: str) -> Union[Result, Exception]:
+    def _batch_answer(batch: object, index: int, task: str, options: NativeOptions) -> Union[Result, Exception]:
+        raised = options.callbacks.exception
+        if isinstance(raised, Exception):
+            return raised
+        if raised is not None:  # KeyboardInterrupt and the like end more than one request
+            raise raised
         status = native.lib.fl2_batch_status(batch, index)
         if status != 0:
             return native.error_of(status, native.lib.fl2_batch_error(batch, index))
-        return read_result(native.lib.fl2_batch_result(batch, index), task, compat)
+        return read_result(native.lib.fl2_batch_result(batch, index), task, options.compat)
 
     def ask(self, image: Union[EncodedImage, Picture], *names: str, **options: Unpack[Options]) -> Dict[str, Any]:
         """{"<OD>": {"bboxes": …, "labels": …}, "<CAPTION>": "…"}: several tasks about one picture, encoded once."""
@@ -262,12 +271,14 @@ class Runner:
         if self._user == threading.get_ident():
             raise RuntimeError("a callback cannot use the runner that calls it")
         with self._lock:
-            _stop_if_ending()
-            self._user = threading.get_ident()
-            try:
-                yield
-            finally:
-                self._user = None
+            if not _must_stop():
+                self._user = threading.get_ident()
+                try:
+                    yield
+                finally:
+                    self._user = None
+                return
+        _stop_if_ending()  # without the lock, which _end waits for
 
     def _locked(self, ask: Callable[[], T], options: Sequence[NativeOptions]) -> T:
         """Runs `ask` alone; an exception of a callback comes out as itself."""

@@ -60,7 +60,7 @@ class DecodedPicture:
         self._owner = rgb
         self._pixels.rgb = rgb.ctypes.data
         self._pixels.height, self._pixels.width, _ = rgb.shape
-        self._pixels.row_bytes = rgb.strides[0]
+        self._pixels.row_bytes = 3 * self._pixels.width  # not strides[0], which means nothing for a single row
 
 
 def native_options(options: PictureOptions) -> object:
