@@ -114,7 +114,7 @@ class Converter {
       } else {
         writer_.add(stem + ".weight", dtype, {out, in});
       }
-      return {};
+      return reader_.announce(stem + ".weight");
     }
     FL_ASSIGN(const Buffer<float> values, read());
     return dtype == DType::s8 ? write_quantized(values, out, in) : write_floats(values, dtype);
@@ -125,7 +125,7 @@ class Converter {
     FL_ASSIGN(const DType dtype, reader_.stored_dtype(name));
     if (!writing_) {
       writer_.add(name, dtype, shape);
-      return {};
+      return reader_.announce(name);
     }
     FL_ASSIGN(const Buffer<float> values, reader_.tensor(name, shape));
     return write_floats(values, dtype);
@@ -260,8 +260,10 @@ Result<ConvertReport> convert(const std::string& directory, const std::string& o
   SafetensorsWriter writer;
   Converter converter(reader, writer, plan, *table, options.on_progress);
   FL_TRY(walk_weights(converter, reader, config, *table));
-  std::map<std::string, std::string> metadata = {
-      {"format", "pt"}, {"florence2.version", "2"}, {std::string(kPrecisionKey), plan.text_form()}};
+  std::map<std::string, std::string> metadata = {{"format", "pt"},
+                                                 {"florence2.version", "2"},
+                                                 {std::string(kPrecisionKey), plan.text_form()},
+                                                 {std::string(kVisionIdKey), reader.vision_id()}};
   if (quantizes) metadata.emplace(kQuadLimitKey, std::to_string(table->quad_limit));
   FL_TRY(writer.begin((fs::path(output) / "model.safetensors").string(), metadata));
   converter.start_writing();

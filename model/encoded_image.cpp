@@ -68,6 +68,7 @@ Status read_image(const File& file, FileHeader& header, std::vector<float>& feat
 
 Status EncodedImage::save(const std::string& path) const {
   return guarded([&]() -> Status {
+    if (features_.empty()) return Error{ErrorCode::argument, "an empty image cannot be saved", path};
     FileHeader header;
     header.width = width_;
     header.height = height_;

@@ -22,7 +22,7 @@ struct Weights {
   ProjectorWeights projector;
   EncoderWeights encoder;
   DecoderWeights decoder;
-  std::uint32_t vision_id = 0;  // of vision and projector
+  std::uint32_t vision_id = 0;  // of vision, projector and the preprocessing before them
 };
 
 struct ModelImpl {

@@ -297,7 +297,7 @@ typedef struct fl2_request {
   size_t size;
   const fl2_image* image;
   int task;           /* fl2_task */
-  const char* prompt; /* not NULL: sent as it is, and `task` is ignored */
+  const char* prompt; /* sent as it is, and `task` is ignored; NULL or empty: `task` is asked */
   const fl2_run_options* options;
 } fl2_request;
 

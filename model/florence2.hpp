@@ -275,12 +275,13 @@ class FLORENCE2_API EncodedImage {
   std::span<const float> features() const { return features_; }  ///< [tokens, dim]
   int tokens() const { return tokens_; }
   int dim() const { return tokens_ == 0 ? 0 : static_cast<int>(features_.size()) / tokens_; }
-  /// A number for the weights that made it, whatever their precision. Other weights refuse it (error argument).
+  /// A number for what made it: the checkpoint's vision weights, in whatever form and precision, adapters, and how
+  /// pixels are normalised. A model with another one refuses the image (error argument).
   std::uint32_t vision_id() const { return vision_id_; }
   const Timings& timings() const { return timings_; }
 
   /// Writes a file that any machine's load gives back equal; it appears under its name only when it is whole. Errors:
-  /// cannot_create, io.
+  /// cannot_create, io, argument (nothing was encoded).
   Status save(const std::string& path) const;
   /// Errors: not_found, permission, io, data (not such a file, another version, damaged).
   static Result<EncodedImage> load(const std::string& path);

@@ -5,10 +5,10 @@
 #include <string>
 #include <string_view>
 
+#include "core/fnv.hpp"
 #include "model/build_weights.hpp"
 #include "model/engine.hpp"
 #include "model/stored_sizes.hpp"
-#include "model/vision_id.hpp"
 #include "weights/weight_reader.hpp"
 
 namespace florence2 {
@@ -97,6 +97,13 @@ Status add_adapters(WeightReader& reader, const std::vector<AdapterOptions>& ada
   return {};
 }
 
+/// Of what makes features out of pixels.
+std::uint32_t encoder_id(const std::string& vision, const ImageConfig& image) {
+  std::uint64_t hash = fnv1a(kFnvStart, std::as_bytes(std::span(vision)));
+  for (const auto& channels : {image.mean, image.stddev}) hash = fnv1a(hash, std::as_bytes(std::span(channels)));
+  return static_cast<std::uint32_t>(hash ^ hash >> 32);
+}
+
 Result<Weights> read_all(WeightReader& reader, Config& config, const KernelTable& table, ModelInfo& info) {
   FL_TRY(adopt_sizes(reader, config.text));
   info.tied_head = reader.shape_of(kHead).empty();
@@ -104,7 +111,7 @@ Result<Weights> read_all(WeightReader& reader, Config& config, const KernelTable
   FL_ASSIGN(tokens.head->bias, head_bias(reader, config.text.vocabulary));
   FL_ASSIGN(Weights weights, WeightBuilder(reader, config, table).build(tokens.encoder, std::move(tokens.head)));
   weights.decoder.embedding.tokens = std::move(tokens.decoder);
-  weights.vision_id = vision_id(weights.vision, weights.projector, reader.changes_of_vision());
+  weights.vision_id = encoder_id(reader.vision_id(), config.image);
   FL_TRY(reader.check_adapters_used());
   return weights;
 }

@@ -78,7 +78,7 @@ std::string PrecisionPlan::text_form() const {
 
 WeightType PrecisionPlan::weight_type(std::string_view hf_name, DType stored, const KernelTable& table) const {
   if (kept.contains(hf_name)) return stored;
-  Precision precision = is_of_text(hf_name) ? text : vision;
+  Precision precision = is_of_vision(hf_name) ? vision : text;
   if (precision == Precision::int8 && stays_in_16_bits(hf_name)) precision = Precision::bf16;
   switch (precision) {
     case Precision::fp32:

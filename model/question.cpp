@@ -49,9 +49,10 @@ Result<std::string> task_input(Task task, const RunOptions& options, const Encod
 Result<View<const float>> features_of(const EncodedImage& image, const ModelImpl& model) {
   const std::int64_t tokens = model.config.image_tokens();
   const std::int64_t d = model.config.text.d_model;
-  if (static_cast<std::int64_t>(image.features().size()) != tokens * d) {
-    return argument_error("the encoded image has " + std::to_string(image.features().size()) +
-                          " features, this model needs " + std::to_string(tokens * d));
+  if (image.tokens() != tokens || image.dim() != d) {
+    return argument_error("the encoded image has " + std::to_string(image.tokens()) + " x " +
+                          std::to_string(image.dim()) + " features, this model needs " + std::to_string(tokens) +
+                          " x " + std::to_string(d));
   }
   if (image.vision_id() != model.weights.vision_id) {
     return argument_error("the image was encoded by a model with other vision weights; encode it with this one");

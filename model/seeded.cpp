@@ -14,7 +14,6 @@
 #include "model/engine.hpp"
 #include "model/florence2.hpp"
 #include "model/guarded.hpp"
-#include "model/vision_id.hpp"
 
 namespace florence2 {
 namespace {
@@ -148,7 +147,7 @@ Result<Model> make_seeded(std::string_view size, std::uint64_t seed, DType stora
   FL_ASSIGN(Linear tied, source.linear(*impl->table, "lm_head", text.vocabulary, text.d_model, false));
   auto head = std::make_shared<const Linear>(std::move(tied));
   FL_ASSIGN(impl->weights, WeightBuilder(source, impl->config, *impl->table).build(tied_tokens(head), head));
-  impl->weights.vision_id = vision_id(impl->weights.vision, impl->weights.projector, 0);
+  impl->weights.vision_id = static_cast<std::uint32_t>(seed);
   impl->info = describe(size, *impl, storage);
   return Model(std::move(impl));
 }

@@ -311,10 +311,21 @@ TEST_CASE("an adapter of vision weights encodes pictures differently, one of the
                                        id({{golden() + "dora", 1}})};
   CHECK(ids.size() == 4);
   CHECK(id({{golden() + "lora", 1}}) == id({{golden() + "lora", 1}}));
+  CHECK(id({{golden() + "lora", 0}}) == id({}));
   const TempFolder text;
   const std::string module = "model.language_model.encoder.layers.0.self_attn.k_proj.";
   write_adapter(text, {{module + "lora_A.weight", {2, 8}}, {module + "lora_B.weight", {8, 2}}});
   CHECK(id({{text.path(), 1}}) == id({}));
+  // The same factors on two blocks are two changes.
+  std::set<std::uint32_t> blocks;
+  for (const char* const block : {"spatial_block", "channel_block"}) {
+    const TempFolder vision;
+    const std::string fc1 = std::string("model.vision_tower.blocks.0.0.") + block + ".ffn.fc1.";
+    write_adapter(vision, {{fc1 + "lora_A.weight", {2, 4}}, {fc1 + "lora_B.weight", {8, 2}}});
+    blocks.insert(id({{vision.path(), 1}}));
+  }
+  CHECK(blocks.size() == 2);
+  CHECK_FALSE(blocks.contains(id({})));
 }
 
 struct BadChange {

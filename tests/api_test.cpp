@@ -278,7 +278,7 @@ TEST_CASE("pictures and features that cannot be are refused") {
   CHECK(s.runner.encode({pixel, 1, 1, 3}));
   const auto empty = s.runner.run(EncodedImage(), Task::caption);
   REQUIRE_FALSE(empty);
-  check_error(empty.error(), ErrorCode::argument, "the encoded image has 0 features, this model needs 8320");
+  check_error(empty.error(), ErrorCode::argument, "the encoded image has 0 x 0 features, this model needs 65 x 128");
 }
 
 TEST_CASE("folders and instruction sets that are not there are refused") {

@@ -393,6 +393,7 @@ TEST_CASE("an encoded image comes back equal from its file") {
   const TempFolder folder;
   const std::string path = folder.file("scene.fl2");
   REQUIRE(s.images[0].save(path));
+  CHECK(EncodedImage().save(folder.file("empty.fl2")).error().code == ErrorCode::argument);
   const auto loaded = EncodedImage::load(path);
   REQUIRE(loaded);
   CHECK(*loaded == s.images[0]);

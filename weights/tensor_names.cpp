@@ -45,6 +45,6 @@ std::string ms_name(std::string_view hf_name) {
   return "language_model." + std::string(hf_name);  // lm_head.weight, final_logits_bias
 }
 
-bool is_of_text(std::string_view hf_name) { return hf_name.starts_with(kLanguage) || hf_name.starts_with("lm_head"); }
+bool is_of_vision(std::string_view hf_name) { return hf_name.starts_with(kVision) || hf_name.starts_with(kProjector); }
 
 }  // namespace florence2

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "core/fnv.hpp"
 #include "weights/stored_values.hpp"
 
 namespace florence2 {
@@ -16,6 +17,10 @@ namespace {
 
 /// What a thread reads and packs at a time: fits L2 and is large enough for a system call.
 constexpr std::int64_t kChunkBytes = std::int64_t{128} << 10;
+
+/// Elements of a tensor that tell it from another checkpoint's: training and low-rank changes leave hardly one as it
+/// was.
+constexpr std::int64_t kSamples = 64;
 
 /// Types of weights: floats, and the 8-bit integers of files of our own.
 std::optional<DType> stored_type(std::string_view name) {
@@ -405,7 +410,45 @@ Result<WeightReader::Stored> WeightReader::expect(std::string_view hf_name, std:
   if (!used_[index]) parameters_ += parameters.value_or(elements);
   used_[index] = true;
   dtype_seen_[static_cast<std::size_t>(*dtype)] = true;
-  return adapt(hf_name, {info, *dtype, elements});
+  FL_ASSIGN(const Stored tensor, adapt(hf_name, {info, *dtype, elements}));
+  FL_TRY(sample(hf_name, tensor));
+  return tensor;
+}
+
+Status WeightReader::sample(std::string_view hf_name, const Stored& tensor) {
+  if (!is_of_vision(hf_name) || tensor.dtype == DType::s8) return {};
+  vision_is_adapted_ = vision_is_adapted_ || tensor.merged != nullptr;
+  // The diagonal of the matrix that the two layouts hold transposed; elsewhere the first elements.
+  const bool diagonal = hf_name.ends_with("image_projection.weight");
+  const std::int64_t step = diagonal ? tensor.info->shape[1] + 1 : 1;
+  const std::int64_t count = std::min(kSamples, (tensor.elements + step - 1) / step);
+  std::array<float, kSamples> values;
+  auto* const bytes = reinterpret_cast<std::byte*>(values.data());
+  if (diagonal) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      FL_TRY(read(tensor, i * step, 1, DType::f32, bytes + i * std::int64_t{sizeof(float)}));
+    }
+  } else {
+    FL_TRY(read(tensor, 0, count, DType::f32, bytes));
+  }
+  const std::uint64_t named = fnv1a(kFnvStart, std::as_bytes(std::span(hf_name)));
+  const auto sampled = std::span(values).first(static_cast<std::size_t>(count));
+  samples_.insert_or_assign(std::string(hf_name), fnv1a(named, std::as_bytes(sampled)));
+  return {};
+}
+
+Status WeightReader::announce(std::string_view hf_name) {
+  const TensorInfo* info = source_.find(file_name(hf_name));
+  FL_ASSIGN(const DType dtype, stored_dtype(hf_name));
+  return sample(hf_name, {info, dtype, info->bytes / static_cast<std::int64_t>(size_of(dtype))});
+}
+
+std::string WeightReader::vision_id() const {
+  const std::string original = metadata(kVisionIdKey);
+  if (!original.empty() && !vision_is_adapted_) return original;
+  std::uint64_t hash = fnv1a(kFnvStart, std::as_bytes(std::span(original)));
+  for (const auto& [name, sampled] : samples_) hash = fnv1a(hash, std::as_bytes(std::span(&sampled, 1)));
+  return std::to_string(hash);
 }
 
 Result<WeightReader::Stored> WeightReader::adapt(std::string_view hf_name, const Stored& stored) {
@@ -420,22 +463,15 @@ Result<WeightReader::Stored> WeightReader::adapt(std::string_view hf_name, const
   if (is_transposed) std::swap(shape[0], shape[1]);
   Buffer<float> values(stored.elements);
   FL_TRY(read_floats(stored, values.data()));
-  const auto note = [&](std::span<const float> made) {
-    if (!is_of_text(hf_name)) changes_of_vision_ = fnv1a(changes_of_vision_, std::as_bytes(made));
-  };
   std::vector<LowRank> changes;
   for (Adapter& adapter : adapters_) {
     FL_ASSIGN(auto whole, adapter.replacement(hf_name, stored.info->shape));
     if (whole) {
-      note(whole->values.span());
       values = std::move(whole->values);
       if (!whole->is_base) changes.clear();
     }
     FL_ASSIGN(auto change, adapter.change(hf_name, shape));
-    if (!change) continue;
-    for (const auto* factor : {&change->left, &change->right, &change->magnitude}) note(factor->span());
-    note({&change->scale, 1});
-    changes.push_back(is_transposed ? transposed(*change) : std::move(*change));
+    if (change) changes.push_back(is_transposed ? transposed(*change) : std::move(*change));
   }
   merge(changes, values.data(), *pool_);
   return Stored{stored.info, DType::f32, stored.elements, std::make_shared<const Buffer<float>>(std::move(values))};

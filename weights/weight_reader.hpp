@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "core/buffer.hpp"
-#include "core/fnv.hpp"
 #include "core/result.hpp"
 #include "kernels/convolution.hpp"
 #include "kernels/matmul.hpp"
@@ -31,6 +30,7 @@ namespace florence2 {
 inline constexpr const char* kScaleSuffix = ".weight_scale";
 inline constexpr std::string_view kQuadLimitKey = "florence2.quad_limit";
 inline constexpr std::string_view kPrecisionKey = "florence2.precision";
+inline constexpr std::string_view kVisionIdKey = "florence2.vision_id";  // the original's
 
 class WeightReader {
  public:
@@ -49,8 +49,6 @@ class WeightReader {
   /// Merges the adapter into what is read from now on; several follow one another. Merged tensors are f32.
   void add(Adapter adapter) { adapters_.push_back(std::move(adapter)); }
   bool is_adapted(std::string_view hf_name) const;
-  /// A hash of what adapters have made so far of the weights that encode pictures; of nothing, if they left them alone.
-  std::uint64_t changes_of_vision() const { return changes_of_vision_; }
   /// From now on the tensor `hf_name`, which the file lacks, is its tensor `stored`; adapters tell the two apart.
   void tie(std::string_view hf_name, std::string_view stored) { ties_.emplace(hf_name, stored); }
   /// Error model when an adapter holds something that nothing asked for.
@@ -60,6 +58,11 @@ class WeightReader {
   /// What the writer of the file wrote under `key`, or nothing.
   std::string metadata(std::string_view key) const;
   bool ms_layout() const { return ms_layout_; }
+  /// A name for the weights that encode pictures, as they were read so far with what adapters make of them: the same
+  /// for every form of the same numbers, and of what was converted from them, and practically for no others.
+  std::string vision_id() const;
+  /// Counts a tensor for vision_id that is to be read later.
+  Status announce(std::string_view hf_name);
   /// Shape of a tensor, or empty when the file lacks it. `hf_name` as in all calls.
   std::span<const std::int64_t> shape_of(std::string_view hf_name) const;
 
@@ -116,6 +119,8 @@ class WeightReader {
                         std::optional<std::int64_t> parameters = {});
   /// The tensor with what the adapters make of it.
   Result<Stored> adapt(std::string_view hf_name, const Stored& stored);
+  /// Notes some elements of a tensor of vision, for vision_id.
+  Status sample(std::string_view hf_name, const Stored& tensor);
   /// Elements [first, first + count) into dst as `dtype`, which is the stored one or f32.
   Status read(const Stored& tensor, std::int64_t first, std::int64_t count, DType dtype, std::byte* dst) const;
   /// The whole tensor widened to dst.
@@ -132,7 +137,8 @@ class WeightReader {
 
   TensorSource source_;
   std::vector<Adapter> adapters_;
-  std::uint64_t changes_of_vision_ = kFnvStart;
+  std::map<std::string, std::uint64_t, std::less<>> samples_;  // of tensors of vision: hashes of some elements
+  bool vision_is_adapted_ = false;
   std::map<std::string, std::string, std::less<>> ties_;
   Options options_;
   bool ms_layout_ = false;
