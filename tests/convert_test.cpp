@@ -174,6 +174,29 @@ TEST_CASE("weights that are not finite are not converted") {
   CHECK_FALSE(std::filesystem::exists(output + "/model.safetensors"));
 }
 
+TEST_CASE("a projection that is no matrix is not converted") {
+  if (!can_quantize()) return;
+  const test::TempFolder folder;
+  const std::string damaged = folder.file("damaged");
+  std::filesystem::copy(kDemo, damaged);
+  {
+    std::fstream file(damaged + "/model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+    std::string header(std::size_t{1} << 16, '\0');
+    file.read(header.data(), static_cast<std::streamsize>(header.size()));
+    const std::size_t begin = header.find("[", header.find("\"shape\"", header.find("image_projection")));
+    const std::size_t comma = header.find(",", begin), end = header.find("]", begin);
+    const int elements = std::stoi(header.substr(begin + 1)) * std::stoi(header.substr(comma + 1));
+    std::string shape = "[" + std::to_string(elements) + "]";
+    shape.resize(end + 1 - begin, ' ');
+    file.seekp(static_cast<std::streamoff>(begin));
+    file.write(shape.data(), static_cast<std::streamsize>(shape.size()));
+  }
+  const auto report = convert_model(damaged, folder.file("output"), {.threads = 1});
+  REQUIRE_FALSE(report);
+  CHECK(report.error().code == ErrorCode::model);
+  CHECK(report.error().text().find("image_projection") != std::string::npos);
+}
+
 TEST_CASE("weights that cannot be put in place leave the folder's other files alone") {
   const test::TempFolder folder;
   std::filesystem::create_directories(folder.file("model.safetensors/in the way"));

@@ -419,8 +419,9 @@ Status WeightReader::sample(std::string_view hf_name, const Stored& tensor) {
   if (!is_of_vision(hf_name) || tensor.dtype == DType::s8) return {};
   vision_is_adapted_ = vision_is_adapted_ || tensor.merged != nullptr;
   // The diagonal of the matrix that the two layouts hold transposed; elsewhere the first elements.
-  const bool diagonal = hf_name.ends_with("image_projection.weight");
-  const std::int64_t step = diagonal ? tensor.info->shape[1] + 1 : 1;
+  const std::vector<std::int64_t>& shape = tensor.info->shape;
+  const bool diagonal = hf_name.ends_with("image_projection.weight") && shape.size() == 2;
+  const std::int64_t step = diagonal ? shape[1] + 1 : 1;
   const std::int64_t count = std::min(kSamples, (tensor.elements + step - 1) / step);
   std::array<float, kSamples> values;
   auto* const bytes = reinterpret_cast<std::byte*>(values.data());
