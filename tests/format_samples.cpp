@@ -1,4 +1,4 @@
-// Writes made-up answers about two pictures in every format, for read_formats.py: format_samples FOLDER. What it must
+// Writes made-up answers about three pictures in every format, for read_formats.py: format_samples FOLDER. What it must
 // read back is in FOLDER/answers.jsonl.
 #include <cstdio>
 #include <filesystem>
@@ -46,6 +46,12 @@ std::vector<Answered> second_picture() {
           {{.task = Task::caption, .answer = AnswerKind::text}, text_result("Nothing.")}};
 }
 
+/// Boxes alone.
+std::vector<Answered> third_picture() {
+  return {{{.task = Task::object_detection, .answer = AnswerKind::boxes},
+           result_with(AnswerKind::boxes, {{"cat", Box{20, 30.5f, 90.25f, 70}, 0.625f}})}};
+}
+
 Result<Writer> writer_named(const std::string& folder, Format format) {
   RunSettings settings;
   settings.format = format;
@@ -60,7 +66,7 @@ Status write_with(const std::string& folder, Writer writer) {
   for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i * 7 % 251);
   const ImageView view{pixels.data(), kWidth, kHeight, 3 * kWidth};
   int index = 0;
-  for (const auto& answers : {first_picture(), second_picture()}) {
+  for (const auto& answers : {first_picture(), second_picture(), third_picture()}) {
     const std::string name = "picture " + std::to_string(index + 1) + ".png";
     PictureFacts facts{.input = {folder + "/images/" + name, name}, .index = index++, .pixels = view};
     facts.width = kWidth;

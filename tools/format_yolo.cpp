@@ -1,5 +1,6 @@
 // YOLO: labels/PICTURE.txt with a line for each thing (class and box, or class and outline, in shares of the picture),
 // scores/PICTURE.txt with the score of each line, data.yaml with the names. Classes are numbered as they appear.
+// Readers take all lines of a file for outlines where one of them is: there boxes are written as their four corners.
 #include <algorithm>
 #include <map>
 
@@ -36,6 +37,19 @@ std::string outline_numbers(const Polygons& parts, Scale scale) {
   return text;
 }
 
+bool only_boxes(const std::vector<Answered>& answers) {
+  return std::all_of(answers.begin(), answers.end(), [](const Answered& answered) {
+    const std::vector<Item>& items = answered.result.answer.items;
+    return std::all_of(items.begin(), items.end(),
+                       [](const Item& item) { return std::holds_alternative<Box>(item.shape); });
+  });
+}
+
+/// `boxes`: the item is a box and may be written as one.
+std::string numbers_of(const Item& item, bool boxes, Scale scale) {
+  return boxes ? box_numbers(std::get<Box>(item.shape), scale) : outline_numbers(outlines(item), scale);
+}
+
 class YoloWriter : public PictureWriter {
  public:
   explicit YoloWriter(OutputFolder folder) : folder_(std::move(folder)) {}
@@ -52,10 +66,12 @@ class YoloWriter : public PictureWriter {
 
  protected:
   Status write(const PictureFacts& picture, const std::vector<Answered>& answers) override {
+    const Scale scale = {static_cast<float>(picture.width), static_cast<float>(picture.height)};
+    const bool boxes = only_boxes(answers);
     std::string labels, scores;
     for (const Answered& answered : answers) {
       for (const Item& item : answered.result.answer.items) {
-        const std::string numbers = numbers_of(item, picture);
+        const std::string numbers = numbers_of(item, boxes, scale);
         if (numbers.empty()) continue;  // an outline of less than three points
         labels += std::to_string(class_number(class_name(answered.job, item))) + numbers + '\n';
         scores += number_text(item.score) + '\n';
@@ -67,12 +83,6 @@ class YoloWriter : public PictureWriter {
   }
 
  private:
-  static std::string numbers_of(const Item& item, const PictureFacts& picture) {
-    const Scale scale = {static_cast<float>(picture.width), static_cast<float>(picture.height)};
-    const Box* box = std::get_if<Box>(&item.shape);
-    return box != nullptr ? box_numbers(*box, scale) : outline_numbers(outlines(item), scale);
-  }
-
   std::size_t class_number(const std::string& name) {
     const auto [entry, added] = numbers_.try_emplace(name, names_.size());
     if (added) names_.push_back(name);
