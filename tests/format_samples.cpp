@@ -28,7 +28,7 @@ TaskResult text_result(std::string text) {
 }
 
 std::vector<Answered> first_picture() {
-  const Polygons house = {{{10.5f, 10}, {60, 10}, {60, 50.25f}, {10.5f, 50.25f}}, {{80, 20}, {100, 20}, {90, 40}}};
+  const Polygons house = {{{10.5f, 10}, {60, 10}, {60, 50.25f}, {10.5f, 50.25f}}, {{180, 20}, {200, 20}, {190, 120}}};
   return {
       {{.task = Task::object_detection, .answer = AnswerKind::boxes},
        result_with(AnswerKind::boxes, {{"cat", Box{1.25f, 2.5f, 100.125f, 60}, 0.5f},

@@ -4,6 +4,7 @@ read_formats.py FOLDER standard|pycocotools|supervision    exits with 4 when the
 """
 
 import csv
+import itertools
 import json
 import pathlib
 import sys
@@ -97,6 +98,10 @@ def read_voc(folder, answers):
             high = [int(element.findtext(f"bndbox/{k}")) for k in ("xmax", "ymax")]
             check(all(0 <= a - (n - 1) < 1 for n, a in zip(low, (x0, y0))), "voc: first pixels")
             check(all(0 <= n - a < 1 for n, a in zip(high, (x1, y1))), "voc: last pixels")
+            polygons = [[int(number.text) for number in part] for part in element.findall("polygon")]
+            pixels = [[min(int(number) + 1, side) for number, side in zip(part, itertools.cycle((200, 120)))]
+                      for part in outlines(item)]
+            check(polygons == ([] if "box" in item else pixels), f"voc: polygons {polygons}")
             check(close(float(element.findtext("score")), item["score"]), "voc: score")
             check(element.findtext("text") == (item["label"] if "quad" in item else None), "voc: text")
         check([caption.text for caption in root.findall("caption")] == picture["texts"], "voc: captions")

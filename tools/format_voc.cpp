@@ -27,12 +27,12 @@ std::string bndbox(const Box& box, const PictureFacts& picture) {
          element("xmax", std::to_string(x1)) + element("ymax", std::to_string(y1)) + "</bndbox>";
 }
 
-std::string polygon(const std::vector<Point>& outline) {
+std::string polygon(const std::vector<Point>& outline, const PictureFacts& picture) {
   std::string text = "<polygon>";
   for (std::size_t i = 0; i < outline.size(); ++i) {
     const std::string number = std::to_string(i + 1);
-    text += element("x" + number, std::to_string(std::lround(outline[i].x) + 1));
-    text += element("y" + number, std::to_string(std::lround(outline[i].y) + 1));
+    text += element("x" + number, std::to_string(first_pixel(outline[i].x, picture.width)));
+    text += element("y" + number, std::to_string(first_pixel(outline[i].y, picture.height)));
   }
   return text + "</polygon>";
 }
@@ -52,7 +52,7 @@ std::string object(const Answered& answered, const Item& item, const PictureFact
   const bool box = std::holds_alternative<Box>(item.shape);
   for (const auto& outline : outlines(item)) {
     const std::vector<Point> ends = {outline[0], outline[box ? 2 : 0]};
-    text += "    " + (box ? exact(ends) : polygon(outline) + exact(outline)) + '\n';
+    text += "    " + (box ? exact(ends) : polygon(outline, picture) + exact(outline)) + '\n';
   }
   text += "    " + element("score", number_text(item.score)) + element("task", answered.job.task_token());
   if (std::holds_alternative<Quad>(item.shape)) text += element("text", item.label);
