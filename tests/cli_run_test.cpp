@@ -125,6 +125,17 @@ TEST_CASE("COCO tells pictures of the same name apart") {
   CHECK(names == Words{"scene-1.png", folder.file("a/same.png"), folder.file("b/same.png")});
 }
 
+TEST_CASE("SVG files show their pictures, whatever these are called and wherever they come from") {
+  const TempFolder folder;
+  const std::string colon = folder.file("photo-12:30.png");
+  fs::copy(picture(1), colon);
+  REQUIRE(florence2({"-q", "-p", "od", "--beams", "1", "-f", "svg", colon}).status == 0);
+  CHECK(contents(folder.file("photo-12:30.svg")).find(" href=\"./photo-12:30.png\"") != std::string::npos);
+  const Words from_input = {"-q", "-p", "od", "--beams", "1", "-f", "svg", "-o", folder.path(), "-"};
+  REQUIRE(florence2(from_input, {.input = contents(picture(1))}).status == 0);
+  CHECK(contents(folder.file("stdin.svg")).find(" href=\"data:image/jpeg;base64,/9j/") != std::string::npos);
+}
+
 TEST_CASE("a text about a region keeps the region") {
   const TempFolder folder;
   const auto caption_in = [&](const char* format, const char* file, const char* list) {
