@@ -125,6 +125,18 @@ TEST_CASE("COCO tells pictures of the same name apart") {
   CHECK(names == Words{"scene-1.png", folder.file("a/same.png"), folder.file("b/same.png")});
 }
 
+TEST_CASE("COCO keeps the number of a picture that comes again") {
+  const TempFolder folder;
+  const auto ask = [](int number, const char* task) {
+    return "{\"image\": \"" + picture(number) + "\", \"task\": \"" + task + "\"}\n";
+  };
+  const std::string requests = folder.write("requests", ask(1, "od") + ask(2, "od") + ask(1, "caption"));
+  REQUIRE(florence2({"-q", "--beams", "1", "-f", "coco", "-o", folder.path(), "--requests", requests}).status == 0);
+  const json::Value file = parsed(contents(folder.file("captions.json")));
+  CHECK(test::at(file, "images").array()->size() == 2);
+  CHECK(json::dump(test::at(test::at(file, "annotations").array()->at(0), "image_id")) == "1");
+}
+
 TEST_CASE("SVG files show their pictures, whatever these are called and wherever they come from") {
   const TempFolder folder;
   const std::string colon = folder.file("photo-12:30.png");

@@ -1,5 +1,5 @@
 // COCO: instances.json and results.json for things, captions.json for texts. Ids count from 1: pictures and annotations
-// in the order of the answers, categories by name.
+// in the order of the answers, categories by name. A picture that comes again keeps its id.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -79,12 +79,18 @@ class CocoWriter : public PictureWriter {
 
  protected:
   Status write(const PictureFacts& picture, const std::vector<Answered>& answers) override {
-    pictures_.push_back({picture.input, picture.width, picture.height});
-    for (const Answered& answered : answers) add(static_cast<int>(pictures_.size()), answered);
+    const int id = image_id(picture);
+    for (const Answered& answered : answers) add(id, answered);
     return {};
   }
 
  private:
+  int image_id(const PictureFacts& picture) {
+    const auto [entry, added] = image_ids_.try_emplace(picture.input.path, static_cast<int>(pictures_.size()) + 1);
+    if (added) pictures_.push_back({picture.input, picture.width, picture.height});
+    return entry->second;
+  }
+
   /// Pictures of the same name go by their paths.
   json::Array images() const {
     std::map<std::string_view, int> namesakes;
@@ -170,6 +176,7 @@ class CocoWriter : public PictureWriter {
 
   OutputFolder folder_;
   std::vector<Pictured> pictures_;
+  std::map<std::string, int> image_ids_;  // by path
   json::Array captions_;
   std::vector<Thing> things_;
   bool located_ = false;
