@@ -1,7 +1,10 @@
 // Parts of the program that are easier to reach directly: escaping, exit codes, arrays, annotated pictures.
 #include <catch2/catch.hpp>
 
+#include "core/file.hpp"
+#include "tests/temp_folder.hpp"
 #include "tools/answer_text.hpp"
+#include "tools/answer_writer.hpp"
 #include "tools/draw.hpp"
 #include "tools/font.hpp"
 #include "tools/labels.hpp"
@@ -35,6 +38,28 @@ TEST_CASE("93: an error is one line, and our own mistakes ask to be reported") {
   CHECK(error_line({ErrorCode::internal, "unexpected exception: broken", ""}, false) ==
         "florence2: error: unexpected exception: broken (this is a bug; please report it with `florence2 --version`)");
   CHECK(error_line({ErrorCode::data, "x", ""}, true) == "florence2: \x1b[1;31merror:\x1b[0m x");
+}
+
+TEST_CASE("side-car files have the lines of words where asked") {
+  const auto word = [](const char* text, float x, float y) {
+    return Item{text, Quad{Point{x, y}, {x + 30, y}, {x + 30, y + 10}, {x, y + 10}}, 0};
+  };
+  TaskResult words;
+  words.answer.kind = AnswerKind::quads;
+  words.answer.items = {word("lies", 50, 10), word("under", 10, 40), word("it", 50, 40), word("This", 10, 10)};
+  const test::TempFolder folder;
+  RunSettings settings;
+  settings.format = Format::txt;
+  settings.output = folder.path();
+  settings.ocr_lines = true;
+  auto writer = make_answer_writer(settings, false);
+  REQUIRE(writer);
+  const PictureFacts facts{.input = {"page.png", "page.png"}, .width = 100, .height = 60};
+  REQUIRE((*writer)->answer(facts, {.task = Task::ocr_with_region, .answer = AnswerKind::quads}, words));
+  REQUIRE((*writer)->picture_done(facts));
+  const auto text = read_file(folder.file("page.txt"), 1000);
+  REQUIRE(text);
+  CHECK(*text == "This lies\nunder it\n");
 }
 
 TEST_CASE("answers as text") {

@@ -7,7 +7,7 @@ namespace florence2 {
 Result<Writer> make_answer_writer(const RunSettings& settings, bool headings, const SharedNames& names) {
   if (format_info(settings.format).place != FormatPlace::file) {
     FL_ASSIGN(OutputFolder folder, OutputFolder::open(settings.output, settings.overwrite, names));
-    return make_folder_writer(settings.format, std::move(folder));
+    return make_folder_writer(settings, std::move(folder));
   }
   FL_TRY(names->take(settings.output));
   FL_ASSIGN(Output output, Output::open(settings.output));

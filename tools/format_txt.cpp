@@ -1,5 +1,5 @@
 // Side-car text: PICTURE.txt with what trainers of captioning models read. Texts as they are, a line for each answer;
-// things as their labels, each once, separated by commas.
+// things as their labels, each once, separated by commas; words with places as lines of text where asked.
 #include <algorithm>
 
 #include "tools/answer_text.hpp"
@@ -21,24 +21,30 @@ std::string labels_of(const std::vector<Item>& items) {
 
 class SidecarWriter : public PictureWriter {
  public:
-  explicit SidecarWriter(OutputFolder folder) : folder_(std::move(folder)) {}
+  SidecarWriter(OutputFolder folder, bool ocr_lines) : folder_(std::move(folder)), ocr_lines_(ocr_lines) {}
 
  protected:
   Status write(const PictureFacts& picture, const std::vector<Answered>& answers) override {
     std::string text;
-    for (const Answered& answered : answers) {
-      const Answer& answer = answered.result.answer;
-      text += (answer.kind == AnswerKind::text ? readable_text(answer.text) : labels_of(answer.items)) + '\n';
-    }
+    for (const Answered& answered : answers) text += text_of(answered.result.answer);
     return folder_.write(folder_.claim(picture.input) + ".txt", text);
   }
 
  private:
+  std::string text_of(const Answer& answer) const {
+    if (answer.kind == AnswerKind::text) return readable_text(answer.text) + '\n';
+    if (answer.kind == AnswerKind::quads && ocr_lines_) return answer_lines(answer);
+    return labels_of(answer.items) + '\n';
+  }
+
   OutputFolder folder_;
+  bool ocr_lines_;
 };
 
 }  // namespace
 
-Writer sidecar_writer(OutputFolder folder) { return std::make_unique<SidecarWriter>(std::move(folder)); }
+Writer sidecar_writer(OutputFolder folder, bool ocr_lines) {
+  return std::make_unique<SidecarWriter>(std::move(folder), ocr_lines);
+}
 
 }  // namespace florence2

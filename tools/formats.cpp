@@ -22,8 +22,8 @@ std::span<const FormatInfo> all_formats() { return kFormats; }
 
 const FormatInfo& format_info(Format format) { return kFormats[static_cast<std::size_t>(format)]; }
 
-Writer make_folder_writer(Format format, OutputFolder folder) {
-  switch (format) {
+Writer make_folder_writer(const RunSettings& settings, OutputFolder folder) {
+  switch (settings.format) {
     case Format::coco:
       return coco_writer(std::move(folder));
     case Format::yolo:
@@ -35,7 +35,7 @@ Writer make_folder_writer(Format format, OutputFolder folder) {
     case Format::svg:
       return svg_writer(std::move(folder));
     default:
-      return sidecar_writer(std::move(folder));
+      return sidecar_writer(std::move(folder), settings.ocr_lines);
   }
 }
 

@@ -38,14 +38,15 @@ Writer json_lines_writer(Output output, RecordStyle style);  ///< an object a li
 Writer csv_writer(Output output);                            ///< a row an item, or a row a text
 
 // Into a folder.
-Writer coco_writer(OutputFolder folder);     ///< instances.json, results.json, captions.json
-Writer yolo_writer(OutputFolder folder);     ///< labels/, scores/, data.yaml
-Writer voc_writer(OutputFolder folder);      ///< Pascal VOC: an XML file a picture
-Writer labelme_writer(OutputFolder folder);  ///< a JSON file a picture
-Writer svg_writer(OutputFolder folder);      ///< an overlay a picture
-Writer sidecar_writer(OutputFolder folder);  ///< a .txt file a picture
+Writer coco_writer(OutputFolder folder);                     ///< instances.json, results.json, captions.json
+Writer yolo_writer(OutputFolder folder);                     ///< labels/, scores/, data.yaml
+Writer voc_writer(OutputFolder folder);                      ///< Pascal VOC: an XML file a picture
+Writer labelme_writer(OutputFolder folder);                  ///< a JSON file a picture
+Writer svg_writer(OutputFolder folder);                      ///< an overlay a picture
+Writer sidecar_writer(OutputFolder folder, bool ocr_lines);  ///< a .txt file a picture
 
-Writer make_folder_writer(Format format, OutputFolder folder);
+/// The one of settings.format.
+Writer make_folder_writer(const RunSettings& settings, OutputFolder folder);
 
 /// One answer of a picture, kept until all of them are there.
 struct Answered {
