@@ -418,7 +418,7 @@ TEST_CASE("31: a mapped weights file that is cut short is named, and what was do
   CHECK(!lines_of(contents(out)).empty());
 }
 
-TEST_CASE("tasks of one's own come from a file; prompts say how to read their answers") {
+TEST_CASE("tasks of one's own come from a file, prompts say how to read their answers") {
   const TempFolder folder;
   const std::string file = folder.write("tasks.json",
                                         R"({"tasks":[{"name":"things","token":"<THINGS>","answer":"boxes",

@@ -303,7 +303,7 @@ TEST_CASE("one picture's failure does not stop the others") {
   CHECK(lines_of(child.err).size() == 2);
 }
 
-TEST_CASE("text: a caption alone is plain; several answers get headings, things a table") {
+TEST_CASE("text: a caption alone is plain, several answers get headings, things a table") {
   const Child caption = florence2({"-q", picture(1)});
   CHECK(lines_of(caption.out).size() == 1);
   CHECK(caption.out.find("==") == std::string::npos);

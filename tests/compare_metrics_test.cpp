@@ -125,7 +125,7 @@ TEST_CASE("a text answer has edits, and an error rate where it was read") {
   CHECK(value(compare_answers(a, a, {.text = true, .reading = true}), Metric::character_error) == 0);
 }
 
-TEST_CASE("things have F1; outlines and words where they are") {
+TEST_CASE("things have F1, outlines and words where they are") {
   const TaskResult a = result({2, 1}, things(AnswerKind::boxes, {box("cat", 0, 0, 10, 10)}));
   const Scores boxes = compare_answers(a, a, {});
   CHECK(value(boxes, Metric::f1_90) == 1);

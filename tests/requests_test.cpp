@@ -20,7 +20,7 @@ std::string line(const std::string& image, const std::string& members) {
   return "{\"image\": \"" + image + "\", " + members + "}\n";
 }
 
-TEST_CASE("a request is a picture and a question; neighbours about one picture are looked at once") {
+TEST_CASE("a request is a picture and a question, neighbours about one picture are looked at once") {
   const TempFolder folder;
   const std::string file =
       folder.write("requests.jsonl", line("a/x.png", "\"task\": \"od\"") + "\n" +

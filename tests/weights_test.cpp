@@ -82,7 +82,7 @@ TEST_CASE("Names of the original layout follow the specification's table", "[wei
   for (const auto& [hf, ms] : names) CHECK(ms_name(hf) == ms);
 }
 
-TEST_CASE("Linear layers keep their storage type; biases widen", "[weights]") {
+TEST_CASE("Linear layers keep their storage type, biases widen", "[weights]") {
   const int nr = GENERATE(8, 16, 32);
   const DType dtype = GENERATE(DType::f32, DType::f16, DType::bf16);
   // The second shape takes several pieces of 128 KiB.
