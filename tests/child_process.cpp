@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <cstdlib>
 
 extern char** environ;
 
@@ -48,14 +50,13 @@ std::vector<std::string> environment_of(const ChildOptions& options) {
   return variables;
 }
 
-pid_t start(std::vector<std::string> arguments, const ChildOptions& options, const Pipe& in, const Pipe& out,
-            const Pipe& err) {
+pid_t start(std::vector<std::string> arguments, const ChildOptions& options, int in, int out, int err) {
   std::vector<std::string> variables = environment_of(options);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, in.read_end(), STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, out.write_end(), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, err.write_end(), STDERR_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
   pid_t child = -1;
   const int failure = ::posix_spawnp(&child, arguments[0].c_str(), &actions, nullptr, pointers(arguments).data(),
                                      pointers(variables).data());
@@ -73,12 +74,19 @@ bool read_some(int descriptor, std::string& text) {
   return count > 0;
 }
 
+/// The exit status, as in Child.
+int wait_for(pid_t process) {
+  int status = 0;
+  REQUIRE(::waitpid(process, &status, 0) == process);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
 }  // namespace
 
 Child run_child(const std::vector<std::string>& arguments, const ChildOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);  // the child need not read its input
   Pipe in, out, err;
-  const pid_t process = start(arguments, options, in, out, err);
+  const pid_t process = start(arguments, options, in.read_end(), out.write_end(), err.write_end());
   in.close_read(), out.close_write(), err.close_write();
 
   Child child;
@@ -105,9 +113,26 @@ Child run_child(const std::vector<std::string>& arguments, const ChildOptions& o
       written = count > 0 ? written + static_cast<std::size_t>(count) : options.input.size();
     }
   }
-  int status = 0;
-  REQUIRE(::waitpid(process, &status, 0) == process);
-  child.status = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  child.status = wait_for(process);
+  return child;
+}
+
+Child run_on_terminal(const std::vector<std::string>& arguments, const ChildOptions& options) {
+  const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE(master >= 0);
+  REQUIRE(::grantpt(master) == 0);
+  REQUIRE(::unlockpt(master) == 0);
+  const int terminal = ::open(::ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE(terminal >= 0);
+  const winsize size{24, 80, 0, 0};
+  REQUIRE(::ioctl(master, TIOCSWINSZ, &size) == 0);
+  const pid_t process = start(arguments, options, terminal, terminal, terminal);
+  ::close(terminal);
+  Child child;
+  while (read_some(master, child.out)) {
+  }
+  ::close(master);
+  child.status = wait_for(process);
   return child;
 }
 

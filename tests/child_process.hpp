@@ -21,4 +21,7 @@ struct ChildOptions {
 /// Runs arguments[0] (looked up in PATH) with the others and waits for it. Fails the test when it cannot be started.
 Child run_child(const std::vector<std::string>& arguments, const ChildOptions& options = {});
 
+/// The same with a terminal of 80 columns as standard output and standard error: `out` is all that it was sent.
+Child run_on_terminal(const std::vector<std::string>& arguments, const ChildOptions& options = {});
+
 }  // namespace florence2::test

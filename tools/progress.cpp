@@ -53,7 +53,7 @@ void Progress::start_bar(int total) {
 }
 
 void Progress::show(const std::string& text) {
-  if (!enabled_) return;
+  if (!enabled_ || paused_) return;
   std::string line = printable(text);
   if (total_ > 1) {
     line = progress_bar(done_, total_, seconds()) + "  " + line;
@@ -66,7 +66,8 @@ void Progress::show(const std::string& text) {
 
 void Progress::print() {
   clear();
-  std::fprintf(stderr, "florence2: %s\n", progress_bar(done_, total_, seconds()).c_str());
+  const char* new_line = enabled_ && paused_ ? "\n" : "";
+  std::fprintf(stderr, "%sflorence2: %s\n", new_line, progress_bar(done_, total_, seconds()).c_str());
 }
 
 double Progress::seconds() {
@@ -77,6 +78,11 @@ double Progress::seconds() {
 void Progress::clear() {
   if (shown_) std::fputs("\r\x1b[K", stderr);
   shown_ = false;
+}
+
+void Progress::pause() {
+  clear();
+  paused_ = true;
 }
 
 }  // namespace florence2

@@ -25,6 +25,9 @@ class Progress {
 
   void show(const std::string& text);
   void clear();
+  /// From now on someone else's unfinished line stands where progress would: nothing is shown or erased until resume().
+  void pause();
+  void resume() { paused_ = false; }
   /// The bar as a line of its own, terminal or not. After start_bar().
   void print();
 
@@ -32,7 +35,7 @@ class Progress {
   double seconds();
 
   bool enabled_;
-  bool shown_ = false;
+  bool shown_ = false, paused_ = false;
   int done_ = 0, total_ = 0;
   double seconds_ = 0;
   Stopwatch watch_;

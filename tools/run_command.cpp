@@ -57,8 +57,8 @@ class Run {
   Status settle(const std::string& image, const Status& written);
   /// Writes that there is no answer to `jobs` on one picture.
   Status fail(const std::string& image, std::span<const Job> jobs, const Error& error);
-  /// On standard error and in the exit status. Returns the error with the picture's name, unless it has one.
-  Error report_about(const std::string& image, Error error);
+  /// On standard error and in the exit status.
+  void report_about(const std::string& image, const Error& error);
   /// Completes every output, whatever became of the others.
   std::vector<Error> finish_outputs();
   int finish(const Status& status);
@@ -75,6 +75,12 @@ class Run {
 };
 
 Status stopped() { return Error{ErrorCode::cancelled, "stopped", {}}; }
+
+/// The error with the picture's name, unless it has one.
+Error with_name(const std::string& image, Error error) {
+  if (error.where.empty()) error.where = image == "-" ? "standard input" : image;
+  return error;
+}
 
 // --- Before the first picture -------------------------------------------------------------------------
 
@@ -241,7 +247,7 @@ Status Run::stream(PictureSlot& slot) {
     RunOptions options = options_for(slot.facts.input.path);
     Status written;
     const auto show = [&](std::string_view piece) {
-      progress_.clear();
+      progress_.pause();
       written = writers_[0]->piece(slot.facts, job, piece);
       return written.has_value();
     };
@@ -252,6 +258,7 @@ Status Run::stream(PictureSlot& slot) {
     if (interrupt_signal() != 0) return stopped();
     FL_TRY(asked);
     FL_TRY(write_result(slot, job, slot.results[0]));
+    progress_.resume();
     all = all && slot.results[0].has_value();
   }
   slot.jobs = jobs;
@@ -279,8 +286,9 @@ Status Run::write_result(const PictureSlot& slot, const Job& job, Result<TaskRes
 Status Run::write_answer(const PictureSlot& slot, const Job& job, TaskResult& result) {
   totals_.add_answer(result);
   filter_result(result, settings_);
-  if (!settings_.quiet) describe_answer(slot.facts.input.path, job, result);
   for (const Writer& writer : writers_) FL_TRY(settle(slot.facts.input.path, writer->answer(slot.facts, job, result)));
+  if (!settings_.quiet)
+    describe_answer(slot.facts.input.path, job, result);  // last: the line of a streamed answer ends
   return {};
 }
 
@@ -307,19 +315,21 @@ Status Run::settle(const std::string& image, const Status& written) {
 }
 
 Status Run::fail(const std::string& image, std::span<const Job> jobs, const Error& error) {
-  const Error named = report_about(image, error);
+  const Error named = with_name(image, error);
+  Status written;
   for (const Writer& writer : writers_) {
-    for (const Job& job : jobs) FL_TRY(writer->failure(image, job, named));
+    for (const Job& job : jobs) {
+      if (written) written = writer->failure(image, job, named);
+    }
   }
-  return {};
+  report_about(image, named);  // after the writers, which end the line of a streamed answer
+  return written;
 }
 
-Error Run::report_about(const std::string& image, Error error) {
-  if (error.where.empty()) error.where = image == "-" ? "standard input" : image;
+void Run::report_about(const std::string& image, const Error& error) {
   progress_.clear();
-  const int status = report(error);
+  const int status = report(with_name(image, error));
   if (exit_status_ == 0) exit_status_ = status;
-  return error;
 }
 
 std::vector<Error> Run::finish_outputs() {

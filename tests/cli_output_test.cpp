@@ -1,0 +1,62 @@
+// Where the program's output goes: terminals, pipes whose readers leave, links, full devices, closed descriptors.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "model/florence2.hpp"
+#include "tests/program.hpp"
+#include "tests/support.hpp"
+#include "tests/temp_folder.hpp"
+#include "tools/formats.hpp"
+
+namespace florence2 {
+namespace {
+
+namespace fs = std::filesystem;
+
+using test::Child;
+using test::florence2;
+using test::TempFolder;
+using test::Words;
+using namespace test::program;
+
+/// What a terminal shows at the end of `sent`: line by line, what "\r" and "\x1b[K" left.
+Words shown(const std::string& sent) {
+  Words lines = {""};
+  std::size_t column = 0;
+  for (std::size_t i = 0; i < sent.size(); ++i) {
+    std::string& line = lines.back();
+    if (sent[i] == '\r') {
+      column = 0;
+    } else if (sent[i] == '\n') {
+      lines.emplace_back();
+    } else if (sent.compare(i, 3, "\x1b[K") == 0) {
+      line.resize(column);
+      i += 2;
+    } else {
+      line.resize(std::max(line.size(), column + 1));
+      line[column++] = sent[i];
+    }
+  }
+  return lines;
+}
+
+TEST_CASE("progress leaves streamed text on a terminal alone, notes begin a line") {
+  const std::string demo = test::source_dir() + "/weights/demo";
+  const Words ask = {"-m", demo, "-p", "detailed_caption", "--max-new-tokens", "8", picture(1)};
+  const Child whole = florence2(ask);
+  Words streamed = {FLORENCE2_PROGRAM, "--stream"};
+  streamed.insert(streamed.end(), ask.begin(), ask.end());
+  const Child child = test::run_on_terminal(streamed, {.environment = {"TERM=dumb"}});
+  CHECK(child.status == 0);
+  CHECK(child.out.find("looking") != std::string::npos);  // there was progress to hide
+  Words expected = lines_of(whole.out);
+  REQUIRE(expected.size() == 1);
+  const Words notes = lines_of(whole.err);
+  REQUIRE(notes.size() == 1);
+  expected.insert(expected.end(), {notes[0], ""});
+  CHECK(shown(child.out) == expected);
+}
+
+}  // namespace
+}  // namespace florence2
