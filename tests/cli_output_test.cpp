@@ -58,5 +58,26 @@ TEST_CASE("progress leaves streamed text on a terminal alone, notes begin a line
   CHECK(shown(child.out) == expected);
 }
 
+TEST_CASE("an answer that fails while it is streamed ends its line, and the next one stands under its own heading") {
+  const TempFolder folder;
+  const std::string file = folder.file("out.txt");
+  auto output = Output::open(file);
+  REQUIRE(output);
+  const Writer writer = text_writer(std::move(*output), {.headings = true});
+  const PictureFacts first{.input = {"a.png", "a.png"}}, second{.input = {"b.png", "b.png"}};
+  const Job job{.task = Task::caption};
+  REQUIRE(writer->piece(first, job, "A red"));
+  REQUIRE(writer->failure("a.png", job, Error{}));
+  REQUIRE(writer->piece(second, job, "A blue"));
+  TaskResult result;
+  result.answer.kind = AnswerKind::text;
+  result.answer.text = "A blue sign";
+  REQUIRE(writer->answer(second, job, result));
+  REQUIRE(writer->piece(first, job, "A green"));
+  REQUIRE(writer->finish());  // interrupted
+  CHECK(contents(file) ==
+        "== a.png  <CAPTION>\nA red\n\n== b.png  <CAPTION>\nA blue sign\n\n== a.png  <CAPTION>\nA green\n");
+}
+
 }  // namespace
 }  // namespace florence2

@@ -47,13 +47,15 @@ class TextWriter : public AnswerWriter {
       written_.clear();
     }
     FL_TRY(write_text(text));
-    streamed_.clear();
-    written_.clear();
-    started_ = false;
-    return {};
+    return end_line();
   }
 
-  Status finish() override { return output_.commit(); }
+  Status failure(const std::string&, const Job&, const Error&) override { return end_line(); }
+
+  Status finish() override {
+    FL_TRY(end_line());
+    return output_.commit();
+  }
 
  private:
   Status start(const PictureFacts& picture, const Job& job) {
@@ -64,6 +66,15 @@ class TextWriter : public AnswerWriter {
     const char* bold = output_.wants_color() ? "\x1b[1m" : "";
     const char* plain = output_.wants_color() ? "\x1b[0m" : "";
     return output_.write((first ? "" : "\n") + (bold + heading(picture.input.path, job)) + plain + "\n");
+  }
+
+  /// The current answer is over, whole or not.
+  Status end_line() {
+    const bool open = !written_.empty() && !written_.ends_with('\n');
+    started_ = false;
+    streamed_.clear();
+    written_.clear();
+    return open ? output_.write("\n") : Status();
   }
 
   /// Writes what of `text` is not written yet.
