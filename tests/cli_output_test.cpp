@@ -79,5 +79,31 @@ TEST_CASE("an answer that fails while it is streamed ends its line, and the next
         "== a.png  <CAPTION>\nA red\n\n== b.png  <CAPTION>\nA blue sign\n\n== a.png  <CAPTION>\nA green\n");
 }
 
+TEST_CASE("an output that takes no more does not cost the others their answers") {
+  const TempFolder folder;
+  const std::string others = " --draw " + folder.file("d") + " --masks " + folder.file("m") + " --crops " +
+                             folder.file("c") + " \"$1\" " + picture(2);
+  const auto count = [&](const char* name) {
+    return std::distance(fs::directory_iterator(folder.file(name)), fs::directory_iterator());
+  };
+  SECTION("the reader leaves") {
+    const std::string options = GENERATE("-p od", "-f jsonl -p od", "-p caption,od --stream");
+    const Child child =
+        shell("(sleep 0.2; \"$0\" -q --beams 1 " + options + others + "; echo \"status $?\" >&2) | true");
+    CHECK(child.err == "status 0\n");
+    CHECK(count("d") == (options.find("caption") == std::string::npos ? 2 : 4));
+    CHECK(Picture::open(folder.file("m/scene-2-map.png")));
+    CHECK(count("c") > 2);
+  }
+  SECTION("a full disk, which ends the run after the picture") {
+    const Child child = shell("\"$0\" -q --beams 1 -p od -o /dev/full" + others);
+    CHECK(child.status == 74);
+    CHECK(child.err == "florence2: error: /dev/full: no space left; free space and run the same command again\n");
+    CHECK(count("d") == 1);
+    CHECK(Picture::open(folder.file("m/scene-1-map.png")));
+    CHECK(count("c") > 1);
+  }
+}
+
 }  // namespace
 }  // namespace florence2

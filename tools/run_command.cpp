@@ -1,6 +1,7 @@
 // `florence2 run`: every job on every picture, the vision tower once a picture.
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <optional>
 
 #include "core/stopwatch.hpp"
@@ -20,6 +21,11 @@
 
 namespace florence2 {
 namespace {
+
+struct RunOutput {
+  Writer writer;
+  bool lost = false;  ///< it takes no more
+};
 
 /// A Status below means: the whole run must end. What goes wrong with one picture is reported and remembered instead.
 class Run {
@@ -53,8 +59,10 @@ class Run {
   /// What people should know about it, on standard error.
   void describe_answer(const std::string& image, const Job& job, const TaskResult& result);
   Status complete(const PictureSlot& slot);
-  /// What a writer could not write about one picture concerns this picture alone; a full disk ends the run.
-  Status settle(const std::string& image, const Status& written);
+  /// Tells every output, whatever became of the others. Error when none is left that takes more.
+  Status tell_outputs(const std::string& image, const std::function<Status(AnswerWriter&)>& tell);
+  /// What could not be written about one picture concerns this picture alone; false: the output takes no more.
+  bool settle(const std::string& image, const Status& written);
   /// Writes that there is no answer to `jobs` on one picture.
   Status fail(const std::string& image, std::span<const Job> jobs, const Error& error);
   /// On standard error and in the exit status.
@@ -68,13 +76,21 @@ class Run {
   std::vector<Assignment> assignments_;
   std::optional<Runner> runner_;
   std::optional<Model> model_;
-  std::vector<Writer> writers_;
+  std::vector<RunOutput> outputs_;
+  std::optional<Error> lost_;  // why an output takes no more: a full disk, which ends the run after the picture, or
+                               // else a reader that left
   StageTotals totals_;
   int pictures_done_ = 0;
   int exit_status_ = 0;  // of the first failure
 };
 
 Status stopped() { return Error{ErrorCode::cancelled, "stopped", {}}; }
+
+/// Once, and before the others.
+void put_first(std::vector<Error>& errors, const Error& error) {
+  std::erase_if(errors, [&](const Error& other) { return other.text() == error.text(); });
+  errors.insert(errors.begin(), error);
+}
 
 /// The error with the picture's name, unless it has one.
 Error with_name(const std::string& image, Error error) {
@@ -107,15 +123,15 @@ Status Run::open_outputs() {
   if (!settings_.quiet) note_lost_texts();
   const auto names = std::make_shared<OutputNames>(files_read());
   FL_ASSIGN(Writer answers, make_answer_writer(settings_, several_files || several_jobs, names));
-  writers_.push_back(std::move(answers));
+  outputs_.push_back({std::move(answers)});
   if (!settings_.draw.empty()) FL_TRY(open_drawing({settings_.draw, several_files, several_jobs, names}));
   if (!settings_.masks.empty()) {
     FL_ASSIGN(OutputFolder folder, OutputFolder::open(settings_.masks, true, names));
-    writers_.push_back(masks_writer(std::move(folder)));
+    outputs_.push_back({masks_writer(std::move(folder))});
   }
   if (!settings_.crops.empty()) {
     FL_ASSIGN(OutputFolder folder, OutputFolder::open(settings_.crops, true, names));
-    writers_.push_back(crops_writer(std::move(folder)));
+    outputs_.push_back({crops_writer(std::move(folder))});
   }
   return {};
 }
@@ -135,7 +151,7 @@ Status Run::open_drawing(const DrawOptions& options) {
     for (const Job& job : assignment.jobs) FL_TRY(check_draw_name(options, assignment.input, job));
   }
   FL_ASSIGN(Writer drawing, draw_writer(options));
-  writers_.push_back(std::move(drawing));
+  outputs_.push_back({std::move(drawing)});
   return {};
 }
 
@@ -198,6 +214,7 @@ Status Run::ask_about(std::span<const Assignment> assignments) {
   if (!settings_.stream) FL_TRY(ask(slots));
   for (PictureSlot& slot : slots) {
     FL_TRY(settings_.stream ? stream(slot) : write_down(slot));
+    if (lost_ && lost_->code != ErrorCode::cancelled) return *lost_;
     progress_.advance();
     ++pictures_done_;
   }
@@ -248,7 +265,8 @@ Status Run::stream(PictureSlot& slot) {
     Status written;
     const auto show = [&](std::string_view piece) {
       progress_.pause();
-      written = writers_[0]->piece(slot.facts, job, piece);
+      written = tell_outputs(slot.facts.input.path,
+                             [&](AnswerWriter& writer) { return writer.piece(slot.facts, job, piece); });
       return written.has_value();
     };
     if (job.answer == AnswerKind::text) options.on_text = show;
@@ -286,7 +304,8 @@ Status Run::write_result(const PictureSlot& slot, const Job& job, Result<TaskRes
 Status Run::write_answer(const PictureSlot& slot, const Job& job, TaskResult& result) {
   totals_.add_answer(result);
   filter_result(result, settings_);
-  for (const Writer& writer : writers_) FL_TRY(settle(slot.facts.input.path, writer->answer(slot.facts, job, result)));
+  FL_TRY(tell_outputs(slot.facts.input.path,
+                      [&](AnswerWriter& writer) { return writer.answer(slot.facts, job, result); }));
   if (!settings_.quiet)
     describe_answer(slot.facts.input.path, job, result);  // last: the line of a streamed answer ends
   return {};
@@ -302,26 +321,35 @@ void Run::describe_answer(const std::string& image, const Job& job, const TaskRe
 }
 
 Status Run::complete(const PictureSlot& slot) {
-  for (const Writer& writer : writers_) FL_TRY(settle(slot.facts.input.path, writer->picture_done(slot.facts)));
-  return {};
+  return tell_outputs(slot.facts.input.path, [&](AnswerWriter& writer) { return writer.picture_done(slot.facts); });
 }
 
-Status Run::settle(const std::string& image, const Status& written) {
-  if (written) return {};
-  const ErrorCode code = written.error().code;
-  if (code == ErrorCode::io || code == ErrorCode::cancelled) return written;
-  report_about(image, written.error());
-  return {};
+Status Run::tell_outputs(const std::string& image, const std::function<Status(AnswerWriter&)>& tell) {
+  bool any_left = false;
+  for (RunOutput& output : outputs_) {
+    output.lost = output.lost || !settle(image, tell(*output.writer));
+    any_left = any_left || !output.lost;
+  }
+  return any_left ? Status() : Status(*lost_);
+}
+
+bool Run::settle(const std::string& image, const Status& written) {
+  if (written) return true;
+  const Error& error = written.error();
+  if (error.code != ErrorCode::io && error.code != ErrorCode::cancelled) {
+    report_about(image, error);
+    return true;
+  }
+  if (!lost_ || lost_->code == ErrorCode::cancelled) lost_ = error;
+  return false;
 }
 
 Status Run::fail(const std::string& image, std::span<const Job> jobs, const Error& error) {
   const Error named = with_name(image, error);
-  Status written;
-  for (const Writer& writer : writers_) {
-    for (const Job& job : jobs) {
-      if (written) written = writer->failure(image, job, named);
-    }
-  }
+  Status written = tell_outputs(image, [&](AnswerWriter& writer) -> Status {
+    for (const Job& job : jobs) FL_TRY(writer.failure(image, job, named));
+    return {};
+  });
   report_about(image, named);  // after the writers, which end the line of a streamed answer
   return written;
 }
@@ -334,8 +362,8 @@ void Run::report_about(const std::string& image, const Error& error) {
 
 std::vector<Error> Run::finish_outputs() {
   std::vector<Error> errors;
-  for (const Writer& writer : writers_) {
-    const Status finished = writer->finish();
+  for (const RunOutput& output : outputs_) {
+    const Status finished = output.writer->finish();
     if (!finished) errors.push_back(finished.error());
   }
   return errors;
@@ -345,11 +373,8 @@ int Run::finish(const Status& status) {
   const int signal = interrupt_signal();
   std::vector<Error> errors;
   if (runner_) errors = finish_outputs();  // else nothing was asked, and files stay as they were
-  if (!status && signal == 0) {
-    const auto same = [&](const Error& error) { return error.text() == status.error().text(); };
-    std::erase_if(errors, same);
-    errors.insert(errors.begin(), status.error());
-  }
+  if (lost_) put_first(errors, *lost_);
+  if (!status && signal == 0) put_first(errors, status.error());
   std::erase_if(errors, [](const Error& error) { return error.code == ErrorCode::cancelled; });  // the reader left
   for (const Error& error : errors) report(error);
   if (runner_ && settings_.timings) std::fputs(totals_.table().c_str(), stderr);
