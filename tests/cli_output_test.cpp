@@ -105,5 +105,48 @@ TEST_CASE("an output that takes no more does not cost the others their answers")
   }
 }
 
+TEST_CASE("links are followed, and files keep their permissions") {
+  const TempFolder folder;
+  const std::string file = folder.write("real.jsonl", "old"), link = folder.file("link.jsonl");
+  fs::permissions(file, fs::perms::owner_read | fs::perms::owner_write);
+  fs::create_symlink("real.jsonl", link);
+  const Words ask = {"-q", "-f", "jsonl", "--beams", "1", picture(1), "-o"};
+  const auto write_to = [&](const std::string& output) {
+    Words words = ask;
+    words.push_back(output);
+    const Child child = florence2(words);
+    INFO(child.err);
+    CHECK(child.status == 0);
+  };
+  write_to(link);
+  CHECK(fs::is_symlink(link));
+  CHECK(contents(file).starts_with("{"));
+  CHECK(fs::status(file).permissions() == (fs::perms::owner_read | fs::perms::owner_write));
+  const std::string later = folder.file("later.jsonl"), to_later = folder.file("to-later.jsonl");
+  fs::create_symlink(later, to_later);
+  write_to(to_later);
+  CHECK(fs::is_symlink(to_later));
+  CHECK(contents(later).starts_with("{"));
+  fs::create_symlink("circle", folder.file("circle"));
+  check({"circle", {"-q", "-o", folder.file("circle"), picture(1)}, 73, "circle: cannot create the file"});
+}
+
+TEST_CASE("standard output has names in the file system") {
+  const TempFolder folder;
+  const std::string out = folder.file("out");
+  fs::create_symlink("/proc/self/fd/1", folder.file("stdout"));  // as /dev/stdout, which a failure might replace
+  fs::create_symlink("stdout", folder.file("link"));
+  const char* name = GENERATE("./stdout", "./link", "/dev/fd/1");
+  const std::string run = "cd " + folder.path() + "; \"$0\" -q -f jsonl --beams 1 -o " + name + " \"$1\"";
+  const Child child = shell("(echo first; " + run + "; echo last) >" + out);
+  CHECK(child.err.empty());
+  const Words lines = lines_of(contents(out));
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[0] == "first");
+  CHECK(lines[1].starts_with("{"));
+  CHECK(lines[2] == "last");
+  CHECK(lines_of(shell(run + " | cat").out).size() == 1);
+}
+
 }  // namespace
 }  // namespace florence2

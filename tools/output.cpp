@@ -5,15 +5,19 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "tools/message.hpp"
 
 namespace florence2 {
 namespace {
+
+namespace fs = std::filesystem;
 
 Error cannot_create(const std::string& path, int error) {
   return {ErrorCode::cannot_create, std::string("cannot create the file: ") + std::strerror(error), path};
@@ -24,21 +28,48 @@ bool exists_and_is_special(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
 }
 
-/// Permissions that open() would give a new file (mkstemp gives only the owner any).
-void open_to_umask(int descriptor) {
+/// Permissions of the file that is replaced, else those that open() gives a new one (mkstemp gives only the owner any).
+void set_permissions(int descriptor, const std::string& target) {
+  struct stat replaced {};
+  if (::stat(target.c_str(), &replaced) == 0) {
+    (void)::fchmod(descriptor, replaced.st_mode & 0777);
+    return;
+  }
   const mode_t mask = ::umask(0);
   ::umask(mask);
   (void)::fchmod(descriptor, 0666 & ~mask);
 }
 
+fs::path folder_of(const fs::path& path) {
+  std::error_code ignored;
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  return fs::canonical(folder, ignored);
+}
+
+/// Whether `folder`, without links, is a process's /proc/PID/fd.
+bool holds_descriptors(const fs::path& folder) {
+  return folder.filename() == "fd" && folder.string().starts_with("/proc/");
+}
+
+/// One of our own descriptors by its name in /proc/self/fd, at the place where it stands in its file; else nothing.
+std::optional<int> duplicate(const fs::path& target) {
+  if (folder_of(target) != folder_of("/proc/self/fd/0")) return std::nullopt;
+  const std::string name = target.filename().string();
+  int number = 0;
+  const auto [stop, failure] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (failure != std::errc() || stop != name.data() + name.size()) return std::nullopt;
+  return ::fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
+
 }  // namespace
 
-Output::Output(int descriptor, std::string path, std::string temporary)
-    : descriptor_(descriptor), path_(std::move(path)), temporary_(std::move(temporary)) {}
+Output::Output(int descriptor, std::string path, std::string target, std::string temporary)
+    : descriptor_(descriptor), path_(std::move(path)), target_(std::move(target)), temporary_(std::move(temporary)) {}
 
 Output::Output(Output&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)),
       path_(std::move(other.path_)),
+      target_(std::move(other.target_)),
       temporary_(std::exchange(other.temporary_, {})),
       failed_(std::move(other.failed_)) {}
 
@@ -48,19 +79,21 @@ Output::~Output() {
 }
 
 Result<Output> Output::open(const std::string& path) {
-  if (path.empty() || path == "-") return Output(STDOUT_FILENO, "standard output", {});
-  if (exists_and_is_special(path)) {
-    const int descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (path.empty() || path == "-") return Output(STDOUT_FILENO, "standard output");
+  FL_ASSIGN(const std::string target, output_target(path));
+  if (exists_and_is_special(target) || holds_descriptors(folder_of(target))) {
+    const std::optional<int> own = duplicate(target);
+    const int descriptor = own ? *own : ::open(target.c_str(), O_WRONLY | O_CLOEXEC);
     if (descriptor < 0) return cannot_create(path, errno);
-    return Output(descriptor, path, {});
+    return Output(descriptor, path);
   }
   struct stat status {};
-  if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return cannot_create(path, EISDIR);
-  std::string temporary = path + ".XXXXXX";
+  if (::stat(target.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return cannot_create(path, EISDIR);
+  std::string temporary = target + ".XXXXXX";
   const int descriptor = ::mkostemp(temporary.data(), O_CLOEXEC);
   if (descriptor < 0) return cannot_create(path, errno);
-  open_to_umask(descriptor);
-  return Output(descriptor, path, temporary);
+  set_permissions(descriptor, target);
+  return Output(descriptor, path, target, temporary);
 }
 
 bool Output::wants_color() const { return florence2::wants_color(descriptor_); }
@@ -91,9 +124,21 @@ Status Output::commit() {
   if (failed_) return *failed_;
   if (temporary_.empty()) return {};
   if (::fsync(descriptor_) != 0) return failure(errno);
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) return cannot_create(path_, errno);
+  if (std::rename(temporary_.c_str(), target_.c_str()) != 0) return cannot_create(path_, errno);
   temporary_.clear();
   return {};
+}
+
+Result<std::string> output_target(const std::string& path) {
+  constexpr int kMostLinks = 40;  // as the kernel's
+  fs::path target = path;
+  for (int links = 0; links < kMostLinks; ++links) {
+    std::error_code failure;
+    const fs::path folder = folder_of(target);
+    if (holds_descriptors(folder) || !fs::is_symlink(fs::symlink_status(target, failure))) return target.string();
+    target = folder / fs::read_symlink(target, failure);
+  }
+  return cannot_create(path, ELOOP);
 }
 
 Status write_file(const std::string& path, std::string_view bytes) {

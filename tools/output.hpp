@@ -11,8 +11,9 @@ namespace florence2 {
 
 class Output {
  public:
-  /// Empty or "-": standard output. Devices and pipes are written directly; a regular file is written beside its final
-  /// name and renamed by commit(). Error cannot_create.
+  /// Empty or "-": standard output. Devices, pipes and what is open already (/dev/stdout) are written directly; a
+  /// regular file is written beside its final name and renamed by commit(). Links are followed first, and a file that
+  /// is there keeps its permissions. Error cannot_create.
   static Result<Output> open(const std::string& path);
 
   Output(Output&& other) noexcept;
@@ -28,14 +29,18 @@ class Output {
   bool wants_color() const;
 
  private:
-  Output(int descriptor, std::string path, std::string temporary);
+  Output(int descriptor, std::string path, std::string target = {}, std::string temporary = {});
   Error failure(int error) const;
 
   int descriptor_ = -1;
-  std::string path_;       ///< for messages and as the final name
-  std::string temporary_;  ///< empty when written directly
+  std::string path_;                ///< for messages
+  std::string target_, temporary_;  ///< final name and the one until then; empty when written directly
   std::optional<Error> failed_;
 };
+
+/// The file that writing to `path` writes to: symbolic links followed, also one that leads to no file yet, but not
+/// those of /proc that stand for open files. Error cannot_create: they lead in a circle.
+Result<std::string> output_target(const std::string& path);
 
 /// Writes a whole file. Errors as Output.
 Status write_file(const std::string& path, std::string_view bytes);

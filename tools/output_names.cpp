@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "tools/output.hpp"
+
 namespace florence2 {
 namespace {
 
@@ -20,7 +22,8 @@ std::optional<std::pair<dev_t, ino_t>> identity(const std::string& file) {
 /// The same text for the same place, whether or not a file is there.
 std::string place_of(const std::string& file) {
   std::error_code failure;
-  const fs::path place = fs::weakly_canonical(file, failure);
+  const auto target = output_target(file);
+  const fs::path place = fs::weakly_canonical(target ? *target : file, failure);
   return failure ? file : place.string();
 }
 
