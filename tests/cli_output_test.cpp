@@ -105,6 +105,18 @@ TEST_CASE("an output that takes no more does not cost the others their answers")
   }
 }
 
+TEST_CASE("files get nothing that was meant for a closed descriptor") {
+  const TempFolder folder;
+  const std::string file = folder.file("out.jsonl");
+  const Child no_error = shell("\"$0\" -f jsonl --beams 1 -o " + file + " \"$1\" /nowhere.png 2>&-");
+  CHECK(no_error.status == 66);
+  CHECK(lines_of(contents(file)).size() == 2);
+  for (const std::string& line : lines_of(contents(file))) CHECK(line.starts_with("{"));
+  const Child no_output = shell("\"$0\" -q --beams 1 \"$1\" >&-");
+  CHECK(no_output.status == 74);
+  CHECK(no_output.err.starts_with("florence2: error: standard output: cannot write"));
+}
+
 TEST_CASE("links are followed, and files keep their permissions") {
   const TempFolder folder;
   const std::string file = folder.write("real.jsonl", "old"), link = folder.file("link.jsonl");

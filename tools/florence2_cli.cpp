@@ -8,6 +8,7 @@
 #include "tools/commands.hpp"
 #include "tools/interrupt.hpp"
 #include "tools/message.hpp"
+#include "tools/output.hpp"
 
 namespace {
 
@@ -38,6 +39,7 @@ int dispatch(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  florence2::hold_standard_descriptors();
   florence2::ignore_write_signals();
   florence2::report_lost_weights();
   florence2::catch_questions();

@@ -129,6 +129,13 @@ Status Output::commit() {
   return {};
 }
 
+void hold_standard_descriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) >= 0) continue;
+    (void)::open("/dev/null", descriptor == STDERR_FILENO ? O_WRONLY : O_RDONLY);  // takes the lowest that is free
+  }
+}
+
 Result<std::string> output_target(const std::string& path) {
   constexpr int kMostLinks = 40;  // as the kernel's
   fs::path target = path;

@@ -38,6 +38,10 @@ class Output {
   std::optional<Error> failed_;
 };
 
+/// Opens /dev/null where standard input, output or error is closed, so that no file gets its number and what is meant
+/// for it. Writing to standard output still fails.
+void hold_standard_descriptors();
+
 /// The file that writing to `path` writes to: symbolic links followed, also one that leads to no file yet, but not
 /// those of /proc that stand for open files. Error cannot_create: they lead in a circle.
 Result<std::string> output_target(const std::string& path);
