@@ -296,6 +296,33 @@ TEST_CASE("pictures that are read are not replaced by what is written about them
   refused({"-o", list, "--files-from", list}, list);
 }
 
+TEST_CASE("what else is read is not replaced either: tasks, response files, models, adapters") {
+  const TempFolder folder;
+  const std::string model = folder.file("model"), adapter = folder.file("adapter");
+  fs::copy(test::source_dir() + "/weights/demo", model);
+  fs::create_directory(adapter);
+  const std::string config = model + "/config.json", weights = folder.write("adapter/adapter_config.json", "{}");
+  const std::string tasks = folder.write("tasks.json", R"({"tasks":[{"name":"things","token":"<A>","prompt":"a"}]})");
+  const std::string words = folder.write("words", "--beams 1");
+  const auto refused = [&](const Words& arguments, const std::string& file) {
+    const std::string before = contents(file);
+    const Child child = florence2(arguments);
+    CHECK(child.status == 73);
+    CHECK(child.err == "florence2: error: " + file + ": is an input of this run; name another output\n");
+    CHECK(contents(file) == before);
+  };
+  refused({"-q", "--tasks", tasks, "-p", "things", "-o", tasks, picture(1)}, tasks);
+  refused({"-q", "@" + words, "-o", words, picture(1)}, words);
+  refused({"-q", "-m", model, "-o", config, picture(1)}, config);
+  refused({"-q", "--adapter", adapter, "-o", weights, picture(1)}, weights);
+  refused({"compare", "-q", "@" + words, "-m", model, "--html", config, picture(1)}, config);
+  refused({"compare", "-q", "@" + words, "-o", words, picture(1)}, words);
+  const std::string report = folder.file("report");
+  const Child twice = florence2({"compare", "-q", "-o", report, "--html", report, picture(1)});
+  CHECK(twice.status == 73);
+  CHECK(twice.err == "florence2: error: " + report + ": another output of this run has this name\n");
+}
+
 TEST_CASE("annotated pictures, masks and parts may share a folder") {
   const TempFolder folder;
   for (const char* name : {"p.png", "p-1.png"}) fs::copy(picture(1), folder.file(name));

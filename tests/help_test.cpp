@@ -100,7 +100,7 @@ TEST_CASE("names from other programs are translated, values left alone") {
     return name == "--beams" || name == "--text" || name == "--format";
   };
   const KnownOptions options{known, known};
-  const auto prepared = [&](const Words& words) { return prepare_words(words, options).value(); };
+  const auto prepared = [&](const Words& words) { return prepare_words(words, options).value().words; };
   CHECK(prepared({"-bs", "4", "--beam-size=3", "-oj"}) == Words{"--beams", "4", "--beams=3", "--format", "json"});
   CHECK(prepared({"--text", "-bs", "--text", "@home"}) == Words{"--text", "-bs", "--text", "@home"});
   CHECK(prepared({"--text=", "a.png", "-bs="}) == Words{"--text", "", "a.png", "-bs="});

@@ -75,21 +75,22 @@ bool read_word(std::string_view text, std::size_t& at, std::string& word) {
   return quote == 0;
 }
 
-Result<std::vector<std::string>> with_files(const std::vector<std::string>& words, const KnownOptions& options) {
-  std::vector<std::string> all;
+Result<PreparedWords> with_files(const std::vector<std::string>& words, const KnownOptions& options) {
+  PreparedWords all;
   bool value = false, names_only = false;
   for (const std::string& word : words) {
     names_only = names_only || (!value && word == "--");
     if (value || names_only || word.size() < 2 || word[0] != '@') {
       value = !value && options.takes_value(word);
-      all.push_back(word);
+      all.words.push_back(word);
       continue;
     }
     const std::string file = word.substr(1);
     FL_ASSIGN(const std::string text, read_file(file, kLargestResponseFile));
     auto more = split_words(text);
     if (!more) return Error{more.error().code, more.error().message, file};
-    all.insert(all.end(), more->begin(), more->end());
+    all.words.insert(all.words.end(), more->begin(), more->end());
+    all.files.push_back(file);
   }
   return all;
 }
@@ -111,11 +112,11 @@ Result<std::vector<std::string>> split_words(std::string_view text) {
   return words;
 }
 
-Result<std::vector<std::string>> prepare_words(const std::vector<std::string>& words, const KnownOptions& options) {
-  FL_ASSIGN(const std::vector<std::string> all, with_files(words, options));
+Result<PreparedWords> prepare_words(const std::vector<std::string>& words, const KnownOptions& options) {
+  FL_ASSIGN(PreparedWords all, with_files(words, options));
   std::vector<std::string> prepared;
   bool value = false, names_only = false;
-  for (const std::string& word : all) {
+  for (const std::string& word : all.words) {
     names_only = names_only || (!value && word == "--");
     if (value || names_only) {
       value = false;
@@ -137,7 +138,7 @@ Result<std::vector<std::string>> prepare_words(const std::vector<std::string>& w
     if (!ours.value.empty()) prepared.push_back(ours.value);
     value = ours.value.empty() && !has_value && takes_value;
   }
-  return prepared;
+  return PreparedWords{std::move(prepared), std::move(all.files)};
 }
 
 }  // namespace florence2

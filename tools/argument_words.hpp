@@ -19,9 +19,14 @@ struct KnownOptions {
   std::function<bool(const std::string& name)> takes_value;
 };
 
+struct PreparedWords {
+  std::vector<std::string> words;
+  std::vector<std::string> files;  ///< response files that were read
+};
+
 /// Replaces @FILE by the file's words, and names that users bring from other programs (`-bs`, `--n-predict`) by ours,
 /// where the command has the option; values are left alone, and the empty one of `--option=` becomes a word of its own.
 /// Errors: not_found, permission, io, argument.
-Result<std::vector<std::string>> prepare_words(const std::vector<std::string>& words, const KnownOptions& options);
+Result<PreparedWords> prepare_words(const std::vector<std::string>& words, const KnownOptions& options);
 
 }  // namespace florence2

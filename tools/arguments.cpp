@@ -50,7 +50,8 @@ struct Arguments::Impl {
   CLI::App app;
   std::string command, heading, group = "Options";
   std::vector<Entry> entries;
-  std::optional<Error> error;                    // the first one that a callback found
+  std::optional<Error> error;  // the first one that a callback found
+  std::vector<std::string> response_files;
   std::map<std::string, std::string> variables;  // that gave options their values
   CLI::Option* positional = nullptr;
   CLI::Option* positional_option = nullptr;
@@ -60,7 +61,7 @@ struct Arguments::Impl {
   const Entry* find(const std::string& name) const;
   Status collect_positionals();
   Status read_environment();
-  Result<std::vector<std::string>> words(int argc, char** argv) const;
+  Result<PreparedWords> words(int argc, char** argv) const;
   Status check_remaining() const;
 };
 
@@ -114,7 +115,7 @@ Status Arguments::Impl::read_environment() {
   return {};
 }
 
-Result<std::vector<std::string>> Arguments::Impl::words(int argc, char** argv) const {
+Result<PreparedWords> Arguments::Impl::words(int argc, char** argv) const {
   const KnownOptions known{.has = [this](const std::string& name) { return find(name) != nullptr; },
                            .takes_value =
                                [this](const std::string& name) {
@@ -190,7 +191,9 @@ Result<bool> Arguments::parse(int argc, char** argv) {
   CLI::App& app = impl_->app;
   app.set_help_flag("-h,--help");
   app.set_version_flag("--version", std::string());
-  FL_ASSIGN(std::vector<std::string> words, impl_->words(argc, argv));
+  FL_ASSIGN(PreparedWords prepared, impl_->words(argc, argv));
+  impl_->response_files = std::move(prepared.files);
+  std::vector<std::string>& words = prepared.words;
   std::reverse(words.begin(), words.end());  // as CLI11 takes them
   try {
     app.parse(std::move(words));
@@ -212,6 +215,8 @@ Result<bool> Arguments::parse(int argc, char** argv) {
   FL_TRY(impl_->collect_positionals());
   return true;
 }
+
+const std::vector<std::string>& Arguments::response_files() const { return impl_->response_files; }
 
 Error Arguments::as_given(Error error) const {
   const auto variable = impl_->variables.find(error.where);

@@ -45,6 +45,8 @@ class Arguments {
 
   /// True: go on. False: help or version was asked for and printed. Errors have code argument.
   Result<bool> parse(int argc, char** argv);
+  /// The @FILEs that parse() read.
+  const std::vector<std::string>& response_files() const;
   /// An error about an option, found later: names the variable of the environment if that is where the value came from.
   Error as_given(Error error) const;
 

@@ -25,7 +25,7 @@ class Compare {
 
  private:
   std::optional<std::int64_t> peak_memory(const ContestantSpec& spec);
-  /// Reports must not replace pictures.
+  /// Reports must not replace what is read, nor each other.
   Status check_outputs() const;
   Status load();
   Status compare_on(const Input& input);
@@ -146,11 +146,13 @@ Status Compare::write() {
 }
 
 Status Compare::check_outputs() const {
-  std::vector<std::string> pictures;
-  for (const Input& file : files_) pictures.push_back(file.path);
-  const OutputNames names(pictures);
-  FL_TRY(names.check(settings_.run.output));
-  return names.check(settings_.html);
+  std::vector<std::string> files = settings_.run.files_read;
+  files.push_back(settings_.run.inputs.list);
+  for (const Input& file : files_) files.push_back(file.path);
+  OutputNames names(files);
+  for (const ContestantSpec& spec : settings_.contestants) names.add_inputs_in(spec.folder);
+  FL_TRY(names.take(settings_.run.output.empty() ? "-" : settings_.run.output));
+  return settings_.html.empty() ? Status() : names.take(settings_.html);
 }
 
 Result<int> Compare::execute() {

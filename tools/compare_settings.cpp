@@ -146,6 +146,7 @@ Result<std::optional<CompareSettings>> parse_compare_settings(int argc, char** a
   declare(arguments, settings, question, sides);
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return std::optional<CompareSettings>();
+  settings.run.files_read = arguments.response_files();
   FL_TRY(check_pictures(settings.run.inputs.names));
   const bool nothing_asked = question.tasks.empty() && question.text.empty() && question.regions.empty();
   if (nothing_asked) question.tasks = {"caption", "od", "dense_region_caption", "ocr"};

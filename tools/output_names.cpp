@@ -35,6 +35,14 @@ OutputNames::OutputNames(const std::vector<std::string>& inputs) {
   }
 }
 
+void OutputNames::add_inputs_in(const std::string& folder) {
+  std::error_code failure;
+  for (auto entry = fs::directory_iterator(folder, failure); !failure && entry != fs::end(entry);
+       entry.increment(failure)) {
+    if (const auto file = identity(entry->path().string())) inputs_.insert(*file);
+  }
+}
+
 std::string OutputNames::unused(const std::string& stem, const std::string& ending) const {
   std::string name = stem + ending;
   for (int number = 2; written_.contains(place_of(name)); ++number) name = stem + "-" + std::to_string(number) + ending;
@@ -49,7 +57,8 @@ Status OutputNames::check(const std::string& file) const {
 
 Status OutputNames::take(const std::string& file) {
   FL_TRY(check(file));
-  if (written_.insert(place_of(file)).second) return {};
+  std::error_code ignored;
+  if (fs::is_other(fs::status(file, ignored)) || written_.insert(place_of(file)).second) return {};
   return Error{ErrorCode::cannot_create, "another output of this run has this name", file};
 }
 

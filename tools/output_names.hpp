@@ -19,11 +19,14 @@ class OutputNames {
   /// `inputs`: the files that the run reads; those that are not there are left out.
   explicit OutputNames(const std::vector<std::string>& inputs);
 
+  /// The run also reads what lies in `folder`, as a model.
+  void add_inputs_in(const std::string& folder);
+
   /// `stem` + `ending`, with a number between them where the run has written such a file.
   std::string unused(const std::string& stem, const std::string& ending) const;
   /// Error cannot_create when `file`, by whatever path, is one that the run reads.
   Status check(const std::string& file) const;
-  /// The same, also when the run has written it. From now on it has.
+  /// The same, also when the run has written it. From now on it has. Devices and pipes may be taken again.
   Status take(const std::string& file);
 
  private:

@@ -40,7 +40,8 @@ class Run {
   Status open_outputs();
   void note_lost_texts() const;
   Status open_drawing(const DrawOptions& options);
-  std::vector<std::string> files_read() const;
+  /// For outputs that must not replace what the run reads.
+  SharedNames names_besides_inputs() const;
   Status load_model();
   void describe_model() const;
 
@@ -74,6 +75,7 @@ class Run {
   const RunSettings& settings_;
   Progress progress_;
   std::vector<Assignment> assignments_;
+  std::string model_folder_;
   std::optional<Runner> runner_;
   std::optional<Model> model_;
   std::vector<RunOutput> outputs_;
@@ -102,6 +104,7 @@ Error with_name(const std::string& image, Error error) {
 
 Status Run::prepare() {
   FL_TRY(collect_assignments());
+  FL_ASSIGN(model_folder_, find_model(settings_.model, settings_.quiet));
   FL_TRY(open_outputs());
   return load_model();
 }
@@ -121,7 +124,7 @@ Status Run::open_outputs() {
   const bool several_jobs = std::any_of(assignments_.begin(), assignments_.end(),
                                         [](const Assignment& assignment) { return assignment.jobs.size() > 1; });
   if (!settings_.quiet) note_lost_texts();
-  const auto names = std::make_shared<OutputNames>(files_read());
+  const SharedNames names = names_besides_inputs();
   FL_ASSIGN(Writer answers, make_answer_writer(settings_, several_files || several_jobs, names));
   outputs_.push_back({std::move(answers)});
   if (!settings_.draw.empty()) FL_TRY(open_drawing({settings_.draw, several_files, several_jobs, names}));
@@ -155,22 +158,25 @@ Status Run::open_drawing(const DrawOptions& options) {
   return {};
 }
 
-std::vector<std::string> Run::files_read() const {
-  std::vector<std::string> files = {settings_.requests, settings_.inputs.list};
+SharedNames Run::names_besides_inputs() const {
+  std::vector<std::string> files = settings_.files_read;
+  files.insert(files.end(), {settings_.requests, settings_.inputs.list});
   for (const Assignment& assignment : assignments_) files.push_back(assignment.input.path);
-  return files;
+  auto names = std::make_shared<OutputNames>(files);
+  names->add_inputs_in(model_folder_);
+  for (const AdapterOptions& adapter : settings_.adapters) names->add_inputs_in(adapter.directory);
+  return names;
 }
 
 Status Run::load_model() {
-  FL_ASSIGN(const std::string folder, find_model(settings_.model, settings_.quiet));
-  FL_TRY(check_memory(folder));
+  FL_TRY(check_memory(model_folder_));
   Stopwatch watch;
-  progress_.show("loading " + folder);
+  progress_.show("loading " + model_folder_);
   ModelOptions options{.threads = settings_.threads,
                        .check_weights = settings_.check_weights,
                        .precision = settings_.precision,
                        .adapters = settings_.adapters};
-  FL_ASSIGN(model_, Model::load(folder, options));
+  FL_ASSIGN(model_, Model::load(model_folder_, options));
   FL_ASSIGN(runner_, Runner::create(*model_, {.threads = settings_.threads}));
   totals_.load = watch.lap();
   progress_.clear();

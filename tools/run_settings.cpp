@@ -242,6 +242,8 @@ Result<std::optional<RunSettings>> parse_run_settings(int argc, char** argv) {
   declare(arguments, settings, question, format);
   FL_ASSIGN(const bool go_on, arguments.parse(argc, argv));
   if (!go_on) return std::optional<RunSettings>();
+  settings.files_read = arguments.response_files();
+  if (!question.task_file.empty()) settings.files_read.push_back(question.task_file);
   const Status completed = complete(settings, question, format);
   if (!completed) return arguments.as_given(completed.error());
   return std::optional<RunSettings>(std::move(settings));

@@ -35,8 +35,9 @@ struct RunSettings {
   std::vector<AdapterOptions> adapters;
   std::string precision = "auto";
   InputNames inputs;
-  std::vector<Job> jobs;  ///< about every input
-  std::string requests;   ///< file with pictures and jobs of their own (requests.hpp), in place of both
+  std::vector<Job> jobs;                ///< about every input
+  std::string requests;                 ///< file with pictures and jobs of their own (requests.hpp), in place of both
+  std::vector<std::string> files_read;  ///< for these settings: response files, tasks of one's own
   PictureOptions picture;
   RunOptions answer;  ///< what all jobs share: generation, compat, classes, how a prompt's answer is read, deadline
   int threads = 0;
