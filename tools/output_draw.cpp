@@ -65,7 +65,11 @@ class DrawWriter : public AnswerWriter {
 }  // namespace
 
 Result<Writer> draw_writer(const DrawOptions& options) {
-  if (is_folder(options.path)) FL_TRY(OutputFolder::open(options.path));
+  if (is_folder(options.path)) {
+    FL_TRY(OutputFolder::open(options.path));
+  } else if (const Status there = try_file_in(fs::path(options.path).parent_path().string()); !there) {
+    return Error{there.error().code, there.error().message, options.path};
+  }
   return Writer(std::make_unique<DrawWriter>(options));
 }
 

@@ -17,14 +17,13 @@ Status make_folder(const fs::path& path) {
   return Error{ErrorCode::cannot_create, "cannot create the folder: " + failure.message(), path.string()};
 }
 
-/// Makes a file and removes it: what cannot be written is better known before the answers than after them.
+}  // namespace
+
 Status try_file_in(const std::string& folder) {
   const auto file = Output::open((fs::path(folder) / ".florence2").string());
   if (file) return {};
   return Error{file.error().code, file.error().message, folder};
 }
-
-}  // namespace
 
 Result<OutputFolder> OutputFolder::open(const std::string& path, bool overwrite, SharedNames names) {
   FL_TRY(make_folder(path));

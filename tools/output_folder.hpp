@@ -11,6 +11,10 @@
 
 namespace florence2 {
 
+/// Makes a file in `folder` (empty: the current one) and removes it: what cannot be written is better known before the
+/// answers than after them. Error cannot_create.
+Status try_file_in(const std::string& folder);
+
 class OutputFolder {
  public:
   /// Made when it is missing. Empty: files go beside their pictures, and unless `overwrite` those that are there

@@ -14,7 +14,7 @@ struct DrawOptions {
   bool several_pictures = false, several_jobs = false;
   SharedNames names = std::make_shared<OutputNames>();
 };
-/// Errors as OutputFolder::open().
+/// Errors as OutputFolder::open() and try_file_in().
 Result<Writer> draw_writer(const DrawOptions& options);
 /// Error cannot_create when the annotated picture would replace a file that the run reads.
 Status check_draw_name(const DrawOptions& options, const Input& picture, const Job& job);
