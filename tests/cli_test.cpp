@@ -154,12 +154,19 @@ TEST_CASE("limits and pipes of the shell") {
     CHECK(child.status == 74);
     CHECK(child.err == "florence2: error: standard output: no space left; free space and run the same command again\n");
   }
+  SECTION("77: for help and version") {
+    const char* option = GENERATE("--help", "--version", "bench --help");
+    const Child child = shell(std::string("\"$0\" ") + option + " >/dev/full");
+    CHECK(child.status == 74);
+    CHECK(child.err == "florence2: error: standard output: no space left; free space and run the same command again\n");
+  }
   SECTION("89: the reader leaves") {
     const Child child = shell("(\"$0\" -q \"$1\"; echo \"status $?\" >&2) | true");
     CHECK(child.err == "status 0\n");
   }
   SECTION("89: of a help text") {
-    const Child child = shell("(\"$0\" --help; echo \"status $?\" >&2) | true");
+    const char* command = GENERATE("", "compare", "info");
+    const Child child = shell(std::string("(sleep 0.1; \"$0\" ") + command + " --help; echo \"status $?\" >&2) | true");
     CHECK(child.err == "status 0\n");
   }
 }

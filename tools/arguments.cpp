@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
-#include <iostream>
 #include <map>
 
 #include "core/edit_distance.hpp"
@@ -12,6 +11,7 @@
 #include "core/utf8.hpp"
 #include "model/florence2.hpp"
 #include "tools/argument_words.hpp"
+#include "tools/output.hpp"
 
 namespace florence2 {
 namespace {
@@ -198,10 +198,10 @@ Result<bool> Arguments::parse(int argc, char** argv) {
   try {
     app.parse(std::move(words));
   } catch (const CLI::CallForHelp&) {
-    std::cout << help_text(page());
+    FL_TRY(write_file("-", help_text(page())));
     return false;
   } catch (const CLI::CallForVersion&) {
-    std::cout << "florence2 " << version() << '\n' << build_description() << '\n';
+    FL_TRY(write_file("-", "florence2 " + version() + '\n' + build_description() + '\n'));
     return false;
   } catch (const CLI::ArgumentMismatch& mismatch) {
     const std::string text = mismatch.what();

@@ -43,7 +43,8 @@ class Arguments {
 
   HelpPage page() const;
 
-  /// True: go on. False: help or version was asked for and printed. Errors have code argument.
+  /// True: go on. False: help or version was asked for and printed. Errors: argument; those of Output
+  /// for the text.
   Result<bool> parse(int argc, char** argv);
   /// The @FILEs that parse() read.
   const std::vector<std::string>& response_files() const;

@@ -180,7 +180,7 @@ Result<int> Compare::execute() {
 
 int compare_command(int argc, char** argv) {
   const auto settings = parse_compare_settings(argc, argv);
-  if (!settings) return report(settings.error());
+  if (!settings) return conclude(settings.error());
   if (!*settings) return 0;
   catch_interrupts();
   return conclude(Compare(**settings).execute());

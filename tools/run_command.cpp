@@ -402,7 +402,7 @@ int Run::execute() {
 
 int run_command(int argc, char** argv) {
   const auto settings = parse_run_settings(argc, argv);
-  if (!settings) return report(settings.error());
+  if (!settings) return conclude(settings.error());
   if (!*settings) return 0;
   catch_interrupts();
   return Run(**settings).execute();
