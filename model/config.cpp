@@ -192,7 +192,8 @@ Status read_main(const json::Value& value, Config& config, bool& native) {
 Result<json::Value> parse_main(const std::string& directory, const std::string& path) {
   std::error_code error;
   if (!std::filesystem::is_directory(directory, error)) {
-    return Error{ErrorCode::not_found, "no such model folder", directory};
+    const bool file = std::filesystem::exists(directory, error);
+    return Error{ErrorCode::not_found, file ? "is a file; name its folder" : "no such model folder", directory};
   }
   auto value = json::parse_file(path, kMaxFileBytes);
   if (!value && value.error().code == ErrorCode::not_found) {

@@ -78,6 +78,8 @@ std::vector<Input> pictures_in(const std::string& folder, bool recursive) {
   return {failed(folder, ErrorCode::not_found, std::string("no images found in this folder") + hint)};
 }
 
+bool is_url(const std::string& name) { return name.starts_with("http://") || name.starts_with("https://"); }
+
 Input single(const std::string& path) {
   return {path, path == "-" ? std::string("stdin") : fs::path(path).filename().string()};
 }
@@ -97,7 +99,7 @@ std::vector<Input> expand(const std::string& name, bool recursive) {
   std::error_code ignored;
   const fs::file_status status = fs::status(name, ignored);
   if (name != "-" && fs::is_directory(status)) return pictures_in(name, recursive);
-  if (!fs::exists(status) && name.find_first_of("*?[") != std::string::npos) return matches_of(name);
+  if (!fs::exists(status) && !is_url(name) && name.find_first_of("*?[") != std::string::npos) return matches_of(name);
   return {single(name)};
 }
 
@@ -161,7 +163,12 @@ Result<Picture> open_input(const Input& input, const PictureOptions& options) {
 }
 
 Result<Picture> open_input(const std::string& name, const PictureOptions& options) {
-  if (name != "-") return Picture::open(name, options);
+  if (name != "-") {
+    auto picture = Picture::open(name, options);
+    const bool missing = !picture && picture.error().code == ErrorCode::not_found;
+    if (!missing || !is_url(name)) return picture;
+    return Error{ErrorCode::data, "URLs are not fetched; download it first", name};
+  }
   FL_ASSIGN(const std::string bytes, read_standard_input(options.max_file_bytes));
   return Picture::decode(std::as_bytes(std::span(bytes)), "standard input", options);
 }

@@ -29,7 +29,7 @@ struct InputNames {
 /// Errors: argument, standard input named twice; what reading the list met; not_found, an empty list.
 Result<std::vector<Input>> expand_inputs(const InputNames& inputs);
 
-/// Decodes the file `name`, or standard input for "-".
+/// Decodes the file `name`, or standard input for "-". Errors as Picture::open() and decode(); data, a URL.
 Result<Picture> open_input(const std::string& name, const PictureOptions& options);
 /// The same, or the input's own failure.
 Result<Picture> open_input(const Input& input, const PictureOptions& options);

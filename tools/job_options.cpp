@@ -78,6 +78,11 @@ Status check_inputs(const std::vector<Job>& jobs, const JobOptions& question, co
   }
   const std::string token(jobs[0].task_token());
   const std::string asked = token.empty() ? "--prompt" : "task " + token;
+  const auto both = std::find_if(jobs.begin(), jobs.end(), [](const Job& job) { return job.region.has_value(); });
+  if (!text_used && both != jobs.end()) {
+    const std::string task(both->task_token());
+    return Error{ErrorCode::argument, "task " + task + " needs either --text or --region, not both", {}};
+  }
   if (!text_used) return Error{ErrorCode::argument, asked + " takes no text", "--text"};
   if (!region_used) return Error{ErrorCode::argument, asked + " takes no region", "--region"};
   return {};
