@@ -56,6 +56,11 @@ TEST_CASE("folders are walked when asked, in the order of their names") {
   CHECK(images_of(florence2(flat).out) == Words{in + "/b.png"});
   CHECK(images_of(florence2(deep).out) == Words{in + "/b.png", in + "/deeper/a.PNG"});
   fs::remove(in + "/b.png");
+  fs::create_symlink("nowhere.png", in + "/gone.png");
+  const Child broken = florence2(flat);
+  CHECK(broken.status == 66);
+  CHECK(broken.err == "florence2: error: " + in + "/gone.png: no such file\n");
+  fs::remove(in + "/gone.png");
   const Child none = florence2(flat);
   CHECK(none.status == 66);
   CHECK(none.err == "florence2: error: " + in + ": no images found in this folder; -r looks into its folders, too\n");

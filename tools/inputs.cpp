@@ -38,9 +38,9 @@ Input unreadable(const std::string& folder, const std::error_code& failure) {
 }
 
 struct FolderListing {
-  std::vector<std::string> files;
-  std::vector<Input> unreadable;  ///< folders below
-  bool deeper = false;            ///< it holds folders that were not looked into
+  std::vector<std::string> files;  ///< links that lead nowhere among them
+  std::vector<Input> unreadable;   ///< folders below
+  bool deeper = false;             ///< it holds folders that were not looked into
 };
 
 void collect(const std::string& folder, bool recursive, FolderListing& found) {
@@ -52,7 +52,7 @@ void collect(const std::string& folder, bool recursive, FolderListing& found) {
     if (path.filename().string().starts_with('.')) continue;
     if (entry->is_directory(ignored)) {
       if (!entry->is_symlink(ignored)) folders.push_back(path.string());  // links may lead in circles
-    } else if (has_picture_extension(path) && entry->is_regular_file(ignored)) {
+    } else if (has_picture_extension(path) && (entry->is_regular_file(ignored) || !entry->exists(ignored))) {
       found.files.push_back(path.string());
     }
   }
