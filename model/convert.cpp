@@ -15,6 +15,7 @@
 #include "core/atomic_file.hpp"
 #include "core/file.hpp"
 #include "kernels/isa.hpp"
+#include "model/checkpoint_files.hpp"
 #include "model/engine.hpp"
 #include "model/generate.hpp"
 #include "model/guarded.hpp"
@@ -201,9 +202,7 @@ class Converter {
 };
 
 Status copy_small_files(const std::string& directory, const std::string& output) {
-  for (const char* name :
-       {"config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json",
-        "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json"}) {
+  for (const std::string_view name : kSmallFiles) {
     std::error_code error;
     const fs::path source = fs::path(directory) / name;
     if (!fs::exists(source, error)) continue;

@@ -322,6 +322,11 @@ TEST_CASE("what else is read is not replaced either: tasks, response files, mode
   refused({"-q", "--adapter", adapter, "-o", weights, picture(1)}, weights);
   refused({"compare", "-q", "@" + words, "-m", model, "--html", config, picture(1)}, config);
   refused({"compare", "-q", "@" + words, "-o", words, picture(1)}, words);
+  // Answers beside the model are no part of it.
+  for (int i = 0; i < 2; ++i) {
+    CHECK(florence2({"-q", "-m", model, "--beams", "1", "-f", "json", "-o", model + "/answers.json", picture(1)})
+              .status == 0);
+  }
   const std::string report = folder.file("report");
   const Child twice = florence2({"compare", "-q", "-o", report, "--html", report, picture(1)});
   CHECK(twice.status == 73);

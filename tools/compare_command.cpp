@@ -150,7 +150,7 @@ Status Compare::check_outputs() const {
   files.push_back(settings_.run.inputs.list);
   for (const Input& file : files_) files.push_back(file.path);
   OutputNames names(files);
-  for (const ContestantSpec& spec : settings_.contestants) names.add_inputs_in(spec.folder);
+  for (const ContestantSpec& spec : settings_.contestants) names.add_model(spec.folder);
   FL_TRY(names.take(settings_.run.output.empty() ? "-" : settings_.run.output));
   return settings_.html.empty() ? Status() : names.take(settings_.html);
 }

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "model/checkpoint_files.hpp"
 #include "tools/output.hpp"
 
 namespace florence2 {
@@ -35,10 +36,11 @@ OutputNames::OutputNames(const std::vector<std::string>& inputs) {
   }
 }
 
-void OutputNames::add_inputs_in(const std::string& folder) {
+void OutputNames::add_model(const std::string& folder) {
   std::error_code failure;
   for (auto entry = fs::directory_iterator(folder, failure); !failure && entry != fs::end(entry);
        entry.increment(failure)) {
+    if (!is_checkpoint_file(entry->path().filename().string())) continue;
     if (const auto file = identity(entry->path().string())) inputs_.insert(*file);
   }
 }

@@ -19,8 +19,8 @@ class OutputNames {
   /// `inputs`: the files that the run reads; those that are not there are left out.
   explicit OutputNames(const std::vector<std::string>& inputs);
 
-  /// The run also reads what lies in `folder`, as a model.
-  void add_inputs_in(const std::string& folder);
+  /// The run also reads the model or adapter in `folder`.
+  void add_model(const std::string& folder);
 
   /// `stem` + `ending`, with a number between them where the run has written such a file.
   std::string unused(const std::string& stem, const std::string& ending) const;

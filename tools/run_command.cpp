@@ -163,8 +163,8 @@ SharedNames Run::names_besides_inputs() const {
   files.insert(files.end(), {settings_.requests, settings_.inputs.list});
   for (const Assignment& assignment : assignments_) files.push_back(assignment.input.path);
   auto names = std::make_shared<OutputNames>(files);
-  names->add_inputs_in(model_folder_);
-  for (const AdapterOptions& adapter : settings_.adapters) names->add_inputs_in(adapter.directory);
+  names->add_model(model_folder_);
+  for (const AdapterOptions& adapter : settings_.adapters) names->add_model(adapter.directory);
   return names;
 }
 
