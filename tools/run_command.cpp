@@ -6,26 +6,20 @@
 
 #include "core/stopwatch.hpp"
 #include "tools/answer_filter.hpp"
-#include "tools/answer_writer.hpp"
 #include "tools/commands.hpp"
 #include "tools/interrupt.hpp"
 #include "tools/memory.hpp"
 #include "tools/message.hpp"
 #include "tools/model_folder.hpp"
 #include "tools/picture_batch.hpp"
-#include "tools/picture_outputs.hpp"
 #include "tools/progress.hpp"
 #include "tools/requests.hpp"
+#include "tools/run_outputs.hpp"
 #include "tools/run_settings.hpp"
 #include "tools/stage_totals.hpp"
 
 namespace florence2 {
 namespace {
-
-struct RunOutput {
-  Writer writer;
-  bool lost = false;  ///< it takes no more
-};
 
 /// A Status below means: the whole run must end. What goes wrong with one picture is reported and remembered instead.
 class Run {
@@ -37,11 +31,7 @@ class Run {
  private:
   Status prepare();
   Status collect_assignments();
-  Status open_outputs();
   void note_lost_texts() const;
-  Status open_drawing(const DrawOptions& options);
-  /// For outputs that must not replace what the run reads.
-  SharedNames names_besides_inputs() const;
   Status load_model();
   void describe_model() const;
 
@@ -60,16 +50,12 @@ class Run {
   /// What people should know about it, on standard error.
   void describe_answer(const std::string& image, const Job& job, const TaskResult& result);
   Status complete(const PictureSlot& slot);
-  /// Tells every output, whatever became of the others. Error when none is left that takes more.
+  /// Error when no output is left that takes more.
   Status tell_outputs(const std::string& image, const std::function<Status(AnswerWriter&)>& tell);
-  /// What could not be written about one picture concerns this picture alone; false: the output takes no more.
-  bool settle(const std::string& image, const Status& written);
   /// Writes that there is no answer to `jobs` on one picture.
   Status fail(const std::string& image, std::span<const Job> jobs, const Error& error);
   /// On standard error and in the exit status.
   void report_about(const std::string& image, const Error& error);
-  /// Completes every output, whatever became of the others.
-  std::vector<Error> finish_outputs();
   int finish(const Status& status);
 
   const RunSettings& settings_;
@@ -78,9 +64,7 @@ class Run {
   std::string model_folder_;
   std::optional<Runner> runner_;
   std::optional<Model> model_;
-  std::vector<RunOutput> outputs_;
-  std::optional<Error> lost_;  // why an output takes no more: a full disk, which ends the run after the picture, or
-                               // else a reader that left
+  RunOutputs outputs_;
   StageTotals totals_;
   int pictures_done_ = 0;
   int exit_status_ = 0;  // of the first failure
@@ -105,7 +89,8 @@ Error with_name(const std::string& image, Error error) {
 Status Run::prepare() {
   FL_TRY(collect_assignments());
   FL_ASSIGN(model_folder_, find_model(settings_.model, settings_.quiet));
-  FL_TRY(open_outputs());
+  if (!settings_.quiet) note_lost_texts();
+  FL_ASSIGN(outputs_, RunOutputs::open(settings_, assignments_, model_folder_));
   return load_model();
 }
 
@@ -119,26 +104,6 @@ Status Run::collect_assignments() {
   return {};
 }
 
-Status Run::open_outputs() {
-  const bool several_files = assignments_.size() > 1;
-  const bool several_jobs = std::any_of(assignments_.begin(), assignments_.end(),
-                                        [](const Assignment& assignment) { return assignment.jobs.size() > 1; });
-  if (!settings_.quiet) note_lost_texts();
-  const SharedNames names = names_besides_inputs();
-  FL_ASSIGN(Writer answers, make_answer_writer(settings_, several_files || several_jobs, names));
-  outputs_.push_back({std::move(answers)});
-  if (!settings_.draw.empty()) FL_TRY(open_drawing({settings_.draw, several_files, several_jobs, names}));
-  if (!settings_.masks.empty()) {
-    FL_ASSIGN(OutputFolder folder, OutputFolder::open(settings_.masks, true, names));
-    outputs_.push_back({masks_writer(std::move(folder))});
-  }
-  if (!settings_.crops.empty()) {
-    FL_ASSIGN(OutputFolder folder, OutputFolder::open(settings_.crops, true, names));
-    outputs_.push_back({crops_writer(std::move(folder))});
-  }
-  return {};
-}
-
 void Run::note_lost_texts() const {
   if (settings_.format != Format::yolo) return;
   for (const Assignment& assignment : assignments_) {
@@ -147,25 +112,6 @@ void Run::note_lost_texts() const {
       return print_note("yolo holds boxes and outlines: the text of " + job.name() + " is left out");
     }
   }
-}
-
-Status Run::open_drawing(const DrawOptions& options) {
-  for (const Assignment& assignment : assignments_) {
-    for (const Job& job : assignment.jobs) FL_TRY(check_draw_name(options, assignment.input, job));
-  }
-  FL_ASSIGN(Writer drawing, draw_writer(options));
-  outputs_.push_back({std::move(drawing)});
-  return {};
-}
-
-SharedNames Run::names_besides_inputs() const {
-  std::vector<std::string> files = settings_.files_read;
-  files.insert(files.end(), {settings_.requests, settings_.inputs.list});
-  for (const Assignment& assignment : assignments_) files.push_back(assignment.input.path);
-  auto names = std::make_shared<OutputNames>(files);
-  names->add_model(model_folder_);
-  for (const AdapterOptions& adapter : settings_.adapters) names->add_model(adapter.directory);
-  return names;
 }
 
 Status Run::load_model() {
@@ -220,7 +166,7 @@ Status Run::ask_about(std::span<const Assignment> assignments) {
   if (!settings_.stream) FL_TRY(ask(slots));
   for (PictureSlot& slot : slots) {
     FL_TRY(settings_.stream ? stream(slot) : write_down(slot));
-    if (lost_ && lost_->code != ErrorCode::cancelled) return *lost_;
+    if (outputs_.lost() && outputs_.lost()->code != ErrorCode::cancelled) return *outputs_.lost();
     progress_.advance();
     ++pictures_done_;
   }
@@ -331,23 +277,8 @@ Status Run::complete(const PictureSlot& slot) {
 }
 
 Status Run::tell_outputs(const std::string& image, const std::function<Status(AnswerWriter&)>& tell) {
-  bool any_left = false;
-  for (RunOutput& output : outputs_) {
-    output.lost = output.lost || !settle(image, tell(*output.writer));
-    any_left = any_left || !output.lost;
-  }
-  return any_left ? Status() : Status(*lost_);
-}
-
-bool Run::settle(const std::string& image, const Status& written) {
-  if (written) return true;
-  const Error& error = written.error();
-  if (error.code != ErrorCode::io && error.code != ErrorCode::cancelled) {
-    report_about(image, error);
-    return true;
-  }
-  if (!lost_ || lost_->code == ErrorCode::cancelled) lost_ = error;
-  return false;
+  for (const Error& error : outputs_.tell(tell)) report_about(image, error);
+  return outputs_.all_lost() ? Status(*outputs_.lost()) : Status();
 }
 
 Status Run::fail(const std::string& image, std::span<const Job> jobs, const Error& error) {
@@ -366,20 +297,11 @@ void Run::report_about(const std::string& image, const Error& error) {
   if (exit_status_ == 0) exit_status_ = status;
 }
 
-std::vector<Error> Run::finish_outputs() {
-  std::vector<Error> errors;
-  for (const RunOutput& output : outputs_) {
-    const Status finished = output.writer->finish();
-    if (!finished) errors.push_back(finished.error());
-  }
-  return errors;
-}
-
 int Run::finish(const Status& status) {
   const int signal = interrupt_signal();
   std::vector<Error> errors;
-  if (runner_) errors = finish_outputs();  // else nothing was asked, and files stay as they were
-  if (lost_) put_first(errors, *lost_);
+  if (runner_) errors = outputs_.finish();  // else nothing was asked, and files stay as they were
+  if (outputs_.lost()) put_first(errors, *outputs_.lost());
   if (!status && signal == 0) put_first(errors, status.error());
   std::erase_if(errors, [](const Error& error) { return error.code == ErrorCode::cancelled; });  // the reader left
   for (const Error& error : errors) report(error);

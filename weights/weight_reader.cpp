@@ -416,7 +416,7 @@ Result<WeightReader::Stored> WeightReader::expect(std::string_view hf_name, std:
 }
 
 Status WeightReader::sample(std::string_view hf_name, const Stored& tensor) {
-  if (!is_of_vision(hf_name) || tensor.dtype == DType::s8) return {};
+  if (!is_of_vision(hf_name) || tensor.dtype == DType::s8 || tensor.elements == 0) return {};
   vision_is_adapted_ = vision_is_adapted_ || tensor.merged != nullptr;
   // The diagonal of the matrix that the two layouts hold transposed; elsewhere the first elements.
   const std::vector<std::int64_t>& shape = tensor.info->shape;
