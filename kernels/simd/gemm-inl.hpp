@@ -127,6 +127,19 @@ class NextLines {
   const char* end_ = nullptr;
 };
 
+/// The epilogue of a tile's finished sums. It is one loop outside the template: unrolled here it would be most of the
+/// code of every tile.
+template <int kRows, typename Block>
+inline void finish_sums(const Block& g, std::int64_t row0, const F32 (&acc)[kRows][kPanelRegisters]) {
+  float tile[kRows * kPanelWidth];
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < kPanelRegisters; ++j) store(tile + i * kPanelWidth + j * F32::kLanes, acc[i][j]);
+  }
+  finish_tile(g, row0, kRows, tile);
+}
+
 /// Not inlined: among other tiles the loop of a low one would not get the registers it needs.
 template <int kRows, typename Panel>
 [[gnu::noinline]] void gemm_tile(const GemmBlock& g, std::int64_t row0, NextLines& next) {
@@ -166,14 +179,7 @@ template <int kRows, typename Panel>
     }
     return;
   }
-  // The epilogue is one loop outside the template: unrolled here it would be most of the code of every tile.
-  float tile[kRows * kPanelWidth];
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < kPanelRegisters; ++j) store(tile + i * kPanelWidth + j * F32::kLanes, acc[i][j]);
-  }
-  finish_tile(g, row0, kRows, tile);
+  finish_sums(g, row0, acc);
 }
 
 /// The last rows of a block, fewer than a whole tile, by a tile of just that height: tile.operator()<rows>() for

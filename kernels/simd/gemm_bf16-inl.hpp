@@ -21,13 +21,7 @@ template <int kRows>
     add_groups(acc, a, b, g.strip_bytes, add_dot_bf16);
     if constexpr (kRows > 2) next.fetch_one();
   }
-  float tile[kRows * kPanelWidth];
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < kPanelRegisters; ++j) store(tile + i * kPanelWidth + j * F32::kLanes, acc[i][j]);
-  }
-  finish_tile(g, row0, kRows, tile);
+  finish_sums(g, row0, acc);
 }
 
 template <int kMaxRows>
