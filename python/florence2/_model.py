@@ -54,7 +54,7 @@ class Model:
         """`adapters`: folders in PEFT's layout with their scale (1.0: as trained), merged in this order."""
         options = native.ModelOptions()
         options.precision = native.text_bytes("precision", precision)
-        options.threads = integer_of("threads", threads, 2**31 - 1)
+        options.threads = integer_of("threads", threads)
         options.isa = native.text_bytes("isa", isa)
         options.check_weights = int(check_weights)
         entries = (native.Adapter * len(adapters))()
@@ -169,7 +169,8 @@ class Runner:
     """Encodes pictures and answers questions. Threads that share one wait for each other; give each its own instead."""
 
     def __init__(self, model: Model, threads: int = 0) -> None:
-        self._handle = native.Handle("fl2_runner_free", "fl2_runner_create", model._handle.pointer, integer_of("threads", threads, 2**31 - 1))
+        number = integer_of("threads", threads)
+        self._handle = native.Handle("fl2_runner_free", "fl2_runner_create", model._handle.pointer, number)
         self._lock = threading.Lock()
         self._user: Optional[int] = None  # the thread that holds the lock
         _runners.add(self)

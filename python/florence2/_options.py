@@ -73,7 +73,7 @@ def refuse_unknown(given: Mapping[str, object], known: Mapping[str, object]) -> 
         raise TypeError(f"unknown option {unknown[0]!r}")
 
 
-def integer_of(name: str, value: object, most: int) -> int:
+def integer_of(name: str, value: object, most: int = _MOST_INT) -> int:
     number = operator.index(value)  # type: ignore[arg-type]
     if not 0 <= number <= most:  # ctypes would wrap it
         raise ValueError(f"{name} must be 0…{most}, not {number}")
