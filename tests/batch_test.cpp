@@ -407,13 +407,19 @@ TEST_CASE("an encoded image comes back equal from its file") {
   CHECK(asked->token_ids == before->token_ids);
 }
 
+/// What `image` is as a file.
+std::string file_of(const EncodedImage& image) {
+  const TempFolder folder;
+  const std::string path = folder.file("scene.fl2");
+  REQUIRE(image.save(path));
+  std::ifstream stream(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
 TEST_CASE("an image that other vision weights encoded is refused") {
   Session s;
   const TempFolder folder;
-  const std::string path = folder.file("scene.fl2");
-  REQUIRE(s.images[0].save(path));
-  std::ifstream stream(path, std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(stream), {}};
+  std::string bytes = file_of(s.images[0]);
   bytes[28] ^= 1;  // the id in the header
   const std::size_t size = bytes.size() - sizeof(std::uint64_t);
   const std::uint64_t sum = fnv1a(kFnvStart, std::as_bytes(std::span(bytes).first(size)));
@@ -431,10 +437,7 @@ TEST_CASE("an image that other vision weights encoded is refused") {
 TEST_CASE("damaged files of encoded images are refused") {
   Session s;
   const TempFolder folder;
-  const std::string path = folder.file("scene.fl2");
-  REQUIRE(s.images[0].save(path));
-  std::ifstream stream(path, std::ios::binary);
-  const std::string whole{std::istreambuf_iterator<char>(stream), {}};
+  const std::string whole = file_of(s.images[0]);
   const auto refusal = [&](std::string bytes) {
     const auto loaded = EncodedImage::load(folder.write("damaged.fl2", bytes));
     REQUIRE_FALSE(loaded);
