@@ -6,30 +6,11 @@
 
 #include "kernels/paired.hpp"
 #include "kernels/panels.hpp"
+#include "kernels/pieces.hpp"
 #include "kernels/product.hpp"
 
 namespace florence2 {
 namespace {
-
-constexpr std::int64_t kQueryRows = 96;  // rows of the score tile that lies in L2
-
-/// Memory handed out piece by piece, each a whole number of cache lines. Without memory it only counts.
-class Pieces {
- public:
-  explicit Pieces(float* memory = nullptr) : memory_(memory) {}
-  template <typename T>
-  T* take(std::int64_t count) {
-    constexpr std::int64_t line = 64;
-    const std::int64_t begin = used_;
-    used_ += ceil_div(count * static_cast<std::int64_t>(sizeof(T)), line) * line / std::int64_t{sizeof(float)};
-    return memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + begin);
-  }
-  std::int64_t floats() const { return used_; }
-
- private:
-  float* memory_;
-  std::int64_t used_ = 0;
-};
 
 struct Shape {
   const KernelTable& table;
@@ -37,8 +18,9 @@ struct Shape {
 };
 
 /// Each kind of arithmetic: Packed, what keys and values become; Scratch, with room for `queries` rows; pack; and
-/// attend for a tile of at most kQueryRows queries.
+/// attend for a tile of at most kQueryRows queries, whose scores lie in a cache.
 struct InF32 {
+  static constexpr std::int64_t kQueryRows = 96;  // L2
   struct Packed {
     float *keys, *values;
     Packed(const Shape& s, Pieces& memory)
@@ -70,6 +52,7 @@ std::int64_t converted_elements(const Shape& s, std::int64_t queries) {
 }
 
 struct InBf16 {
+  static constexpr std::int64_t kQueryRows = 48;  // L1, for windows: tiles are stored faster than L2 takes them
   struct Packed {
     std::uint16_t *keys, *values;
     Packed(const Shape& s, Pieces& memory)
@@ -92,18 +75,18 @@ struct InBf16 {
                      float scale) {
     const View<float> scores(scratch.scores, q.rows, s.length);
     round_rows(s.table, scratch.rows, q);
-    multiply_paired(s.table, scores, scratch.rows, s.head_dim, packed.keys);
+    multiply_paired(s.table, scores, {scratch.rows, q.rows, s.head_dim, paired_stride(s.table, s.head_dim)},
+                    packed.keys);
     const std::int64_t stride = paired_stride(s.table, s.length);
-    for (std::int64_t r = 0; r < q.rows; ++r) {
-      s.table.softmax_bf16(scratch.rows + r * stride, scores.row(r), s.length, scale);
-    }
-    multiply_paired(s.table, dst, scratch.rows, s.length, packed.values);
+    s.table.softmax_bf16({scratch.rows, stride, scores.data, scores.stride, q.rows, s.length, scale});
+    multiply_paired(s.table, dst, {scratch.rows, q.rows, s.length, stride}, packed.values);
   }
 };
 
 /// Queries and keys have a scale a row, values one for all; softmax weights are multiples of 1 / 32767. The weights of
 /// a row add up to 32767 and what rounding adds, which leaves the values all or nearly all of their 16 bits.
 struct InFixedPoint {
+  static constexpr std::int64_t kQueryRows = 96;  // L2
   struct Packed {
     std::int16_t *keys, *values;
     float *key_scales, *value_scale;  // the latter [nr], all the same
@@ -166,7 +149,8 @@ std::int64_t HeadAttention::packed_floats() const {
 std::int64_t HeadAttention::scratch_floats(std::int64_t queries) const {
   return with_arithmetic(arithmetic_, [&](auto in) {
     Pieces pieces;
-    typename decltype(in)::Scratch({table_, length_, head_dim_}, pieces, std::min(queries, kQueryRows));
+    using In = decltype(in);
+    typename In::Scratch({table_, length_, head_dim_}, pieces, std::min(queries, In::kQueryRows));
     return pieces.floats();
   });
 }
@@ -187,9 +171,9 @@ void HeadAttention::attend(View<float> dst, View<const float> q, const float* pa
     const Shape shape{table_, length_, head_dim_};
     Pieces result(const_cast<float*>(packed)), rest(scratch);
     const typename In::Packed operands(shape, result);
-    const typename In::Scratch buffers(shape, rest, std::min(q.rows, kQueryRows));
-    for (std::int64_t first = 0; first < q.rows; first += kQueryRows) {
-      const std::int64_t rows = std::min(kQueryRows, q.rows - first);
+    const typename In::Scratch buffers(shape, rest, std::min(q.rows, In::kQueryRows));
+    for (std::int64_t first = 0; first < q.rows; first += In::kQueryRows) {
+      const std::int64_t rows = std::min(In::kQueryRows, q.rows - first);
       In::attend(shape, dst.row_range(first, rows), q.row_range(first, rows), operands, buffers, scale);
     }
   });

@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "kernels/attention.hpp"
+#include "kernels/paired.hpp"
 #include "kernels/panels.hpp"
+#include "kernels/pieces.hpp"
 
 namespace florence2 {
 namespace {
@@ -22,69 +24,165 @@ struct Sizes {
   std::int64_t count(std::int64_t panel) const { return std::min(rows, n - panel * rows); }
 };
 
-/// Pass 1 for one panel: partial[groups * width, width] = q^T k of its rows; v goes to `values`.
-void sum_panel(const KernelTable& table, float* scratch, View<const float> x, View<float> values, View<float> partial,
-               const Sizes& s, const AttentionWeights& weights) {
-  float* const widened = scratch;
-  const View<float> normed(widened + matmul_scratch(table, s.c), x.rows, s.c, padded_stride(s.c));
-  const View<float> qkv(normed.row(x.rows), x.rows, 3 * s.c, padded_stride(3 * s.c));
-  float* const key_panels = qkv.row(x.rows);
-  for (std::int64_t r = 0; r < x.rows; ++r) {
-    table.layer_norm(normed.row(r), x.row(r), weights.norm.gamma.data(), weights.norm.beta.data(), s.c,
-                     weights.norm.eps);
+/// Each kind of arithmetic: Scratch, with room for one panel; add_up, partial[groups * width, width] = q^T k of a
+/// panel's rows; keep, which puts v into `values` as mix reads it; Mixer, the groups' matrices, packed; and mix.
+struct InF32 {
+  struct Scratch {
+    float *queries, *keys;
+    Scratch(const KernelTable& table, const Sizes& s, Pieces& memory)
+        : queries(memory.take<float>(s.c * s.rows)),  // [c, rows], one wide panel
+          keys(memory.take<float>(panel_floats(table.nr, s.width, s.rows))) {}
+  };
+  static void add_up(const KernelTable& table, const Sizes& s, View<float> partial, View<const float> q,
+                     View<const float> k, const Scratch& scratch) {
+    pack_panels(scratch.queries, q, static_cast<int>(q.rows));
+    for (std::int64_t g = 0; g < s.groups; ++g) {
+      pack_panels_transposed(scratch.keys, k.col_range(g * s.width, s.width), table.nr);
+      multiply_panels(table, partial.row_range(g * s.width, s.width),
+                      View<const float>(scratch.queries + g * s.width * q.rows, s.width, q.rows), scratch.keys);
+    }
   }
-  matmul_serial(table, widened, qkv, normed, weights.qkv);
-  for (std::int64_t r = 0; r < x.rows; ++r) std::copy_n(qkv.row(r) + 2 * s.c, s.c, values.row(r));
-  float* const queries = normed.data;  // [c, rows], one wide panel; the normed rows are done with
-  pack_panels(queries, qkv.col_range(0, s.c), static_cast<int>(x.rows));
-  for (std::int64_t g = 0; g < s.groups; ++g) {
-    pack_panels_transposed(key_panels, qkv.col_range(s.c + g * s.width, s.width), table.nr);
-    multiply_panels(table, partial.row_range(g * s.width, s.width),
-                    View<const float>(queries + g * s.width * x.rows, s.width, x.rows), key_panels);
+  static void keep(const KernelTable&, View<float> values, View<const float> v) {
+    for (std::int64_t r = 0; r < v.rows; ++r) std::copy_n(v.row(r), v.cols, values.row(r));
   }
-}
+  struct Mixer {
+    float* panels;
+    std::int64_t group;
+    Mixer(const KernelTable& table, const Sizes& s, Pieces& memory) : group(panel_floats(table.nr, s.width, s.width)) {
+      panels = memory.take<float>(s.groups * group);
+    }
+    void pack(const KernelTable& table, std::int64_t g, View<const float> matrix, const Scratch&) const {
+      pack_panels(panels + g * group, matrix, table.nr);
+    }
+  };
+  static void mix(const KernelTable& table, const Sizes& s, View<float> mixed, View<const float> values,
+                  const Mixer& mixer) {
+    for (std::int64_t g = 0; g < s.groups; ++g) {
+      multiply_panels(table, mixed.col_range(g * s.width, s.width), values.col_range(g * s.width, s.width),
+                      mixer.panels + g * mixer.group);
+    }
+  }
+};
 
-/// Pass 2 for one panel: x += proj(v mixed by each group's matrix).
-void mix_panel(const KernelTable& table, float* scratch, View<float> x, View<const float> values,
-               const float* mix_panels, const Sizes& s, const AttentionWeights& weights) {
-  float* const widened = scratch;
-  const View<float> mixed(widened + matmul_scratch(table, s.c), x.rows, s.c, padded_stride(s.c));
-  const std::int64_t group_floats = panel_floats(table.nr, s.width, s.width);
-  for (std::int64_t g = 0; g < s.groups; ++g) {
-    multiply_panels(table, mixed.col_range(g * s.width, s.width), values.col_range(g * s.width, s.width),
-                    mix_panels + g * group_floats);
+/// A group is a panel wide.
+struct InBf16 {
+  struct Scratch {
+    std::uint16_t *queries, *keys, *rows;
+    Scratch(const KernelTable& table, const Sizes& s, Pieces& memory)
+        : queries(memory.take<std::uint16_t>(s.c * paired_stride(table, s.rows))),
+          keys(memory.take<std::uint16_t>(paired_elements(table, s.c, s.rows))),
+          rows(memory.take<std::uint16_t>((s.rows / 2 + 2) * 2 * paired_depth(table, s.c))) {}
+  };
+  static void add_up(const KernelTable& table, const Sizes& s, View<float> partial, View<const float> q,
+                     View<const float> k, const Scratch& scratch) {
+    const std::int64_t stride = paired_stride(table, q.rows), panel = paired_elements(table, s.width, q.rows);
+    round_columns(table, scratch.queries, q, scratch.rows);
+    pack_paired_transposed(table, scratch.keys, k, scratch.rows);
+    for (std::int64_t g = 0; g < s.groups; ++g) {
+      multiply_paired(table, partial.row_range(g * s.width, s.width),
+                      {scratch.queries + g * s.width * stride, s.width, q.rows, stride}, scratch.keys + g * panel);
+    }
   }
-  matmul_serial(table, widened, x, mixed, weights.proj, {.gelu = false, .residual = x});
+  static View<std::uint16_t> halves(View<float> values) {
+    return {reinterpret_cast<std::uint16_t*>(values.data), values.rows, values.cols, 2 * values.stride};
+  }
+  static void keep(const KernelTable& table, View<float> values, View<const float> v) {
+    for (std::int64_t r = 0; r < v.rows; ++r) table.round_row(halves(values).row(r), v.row(r), v.cols);
+  }
+  struct Mixer {
+    std::uint16_t* panels;
+    std::int64_t group;
+    Mixer(const KernelTable& table, const Sizes& s, Pieces& memory) : group(paired_elements(table, s.width, s.width)) {
+      panels = memory.take<std::uint16_t>(s.groups * group);
+    }
+    void pack(const KernelTable& table, std::int64_t g, View<const float> matrix, const Scratch& scratch) const {
+      pack_paired(table, panels + g * group, matrix, scratch.rows);
+    }
+  };
+  static void mix(const KernelTable& table, const Sizes& s, View<float> mixed, View<float> values, const Mixer& mixer) {
+    for (std::int64_t g = 0; g < s.groups; ++g) {
+      multiply_paired(table, mixed.col_range(g * s.width, s.width), halves(values).col_range(g * s.width, s.width),
+                      mixer.panels + g * mixer.group);
+    }
+  }
+};
+
+/// A thread's memory for one panel of rows.
+template <typename In>
+struct PanelBuffers {
+  float* widened;      // matmul_serial's scratch
+  View<float> normed;  // [rows, c]; in the second pass the mixed values
+  View<float> qkv;     // [rows, 3c]
+  typename In::Scratch scratch;
+
+  PanelBuffers(const KernelTable& table, const Sizes& s, Pieces& memory)
+      : widened(memory.take<float>(matmul_scratch(table, s.c))),
+        normed(memory.take<float>(s.rows * padded_stride(s.c)), s.rows, s.c, padded_stride(s.c)),
+        qkv(memory.take<float>(s.rows * padded_stride(3 * s.c)), s.rows, 3 * s.c, padded_stride(3 * s.c)),
+        scratch(table, s, memory) {}
+};
+
+template <typename In>
+void attend(Context& context, View<float> x, View<float> v, const AttentionWeights& weights) {
+  const KernelTable& table = context.table();
+  const Sizes s(x, weights.heads);
+  const auto buffers_of = [&](int thread) {
+    Pieces memory(context.scratch(thread));
+    return PanelBuffers<In>(table, s, memory);
+  };
+  Pieces needed;
+  PanelBuffers<In>(table, s, needed);
+  context.reserve(needed.floats());
+  const auto shared = [&](Pieces& memory) {
+    float* const partials = memory.take<float>(s.panels * s.c * s.width);
+    return std::pair(partials, typename In::Mixer(table, s, memory));
+  };
+  Pieces counted;
+  shared(counted);
+  Pieces memory(context.shared(counted.floats()));
+  const auto [partials, mixer] = shared(memory);
+
+  context.parallel_for(s.panels, [&, partials = partials](std::int64_t p, int thread) {
+    const PanelBuffers<In> b = buffers_of(thread);
+    const std::int64_t rows = s.count(p);
+    const View<float> normed = b.normed.row_range(0, rows), qkv = b.qkv.row_range(0, rows);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      table.layer_norm(normed.row(r), x.row(p * s.rows + r), weights.norm.gamma.data(), weights.norm.beta.data(), s.c,
+                       weights.norm.eps);
+    }
+    matmul_serial(table, b.widened, qkv, normed, weights.qkv);
+    In::keep(table, v.row_range(p * s.rows, rows), qkv.col_range(2 * s.c, s.c));
+    In::add_up(table, s, View<float>(partials + p * s.c * s.width, s.c, s.width), qkv.col_range(0, s.c),
+               qkv.col_range(s.c, s.c), b.scratch);
+  });
+  const float scale = 1.0f / std::sqrt(static_cast<float>(s.n));
+  context.parallel_for(s.groups, [&, partials = partials, &mixer = mixer](std::int64_t g, int thread) {
+    const View<float> matrix(partials + g * s.width * s.width, s.width, s.width);
+    for (std::int64_t p = 1; p < s.panels; ++p) {
+      table.add(matrix.data, matrix.data + p * s.c * s.width, s.width * s.width);
+    }
+    for (std::int64_t i = 0; i < s.width; ++i) table.softmax(matrix.row(i), s.width, scale);
+    mixer.pack(table, g, matrix, buffers_of(thread).scratch);
+  });
+  context.parallel_for(s.panels, [&, &mixer = mixer](std::int64_t p, int thread) {
+    const PanelBuffers<In> b = buffers_of(thread);
+    const View<float> mixed = b.normed.row_range(0, s.count(p)), panel = x.row_range(p * s.rows, s.count(p));
+    In::mix(table, s, mixed, v.row_range(p * s.rows, s.count(p)), mixer);
+    matmul_serial(table, b.widened, panel, mixed, weights.proj, {.gelu = false, .residual = panel});
+  });
 }
 
 }  // namespace
 
 void channel_attention_block(Context& context, View<float> x, View<float> v, const AttentionWeights& weights) {
   const KernelTable& table = context.table();
-  const Sizes s(x, weights.heads);
-  const std::int64_t group_floats = panel_floats(table.nr, s.width, s.width);
-  context.reserve(matmul_scratch(table, s.c) + s.rows * (padded_stride(s.c) + padded_stride(3 * s.c)) +
-                  panel_floats(table.nr, s.width, s.rows));
-  float* const partials = context.shared(s.panels * s.c * s.width + s.groups * group_floats);
-  float* const mix_panels = partials + s.panels * s.c * s.width;
-
-  context.parallel_for(s.panels, [&](std::int64_t p, int thread) {
-    sum_panel(table, context.scratch(thread), x.row_range(p * s.rows, s.count(p)), v.row_range(p * s.rows, s.count(p)),
-              View<float>(partials + p * s.c * s.width, s.c, s.width), s, weights);
-  });
-  const float scale = 1.0f / std::sqrt(static_cast<float>(s.n));
-  context.parallel_for(s.groups, [&](std::int64_t g, int) {
-    const View<float> mix(partials + g * s.width * s.width, s.width, s.width);
-    for (std::int64_t p = 1; p < s.panels; ++p) {
-      table.add(mix.data, mix.data + p * s.c * s.width, s.width * s.width);
-    }
-    for (std::int64_t i = 0; i < s.width; ++i) table.softmax(mix.row(i), s.width, scale);
-    pack_panels(mix_panels + g * group_floats, mix, table.nr);
-  });
-  context.parallel_for(s.panels, [&](std::int64_t p, int thread) {
-    mix_panel(table, context.scratch(thread), x.row_range(p * s.rows, s.count(p)), v.row_range(p * s.rows, s.count(p)),
-              mix_panels, s, weights);
-  });
+  const std::int64_t width = x.cols / weights.heads;
+  const bool panel_wide = width == table.nr && paired_depth(table, width) == width;
+  if (arithmetic_of(table, weights.qkv) == Arithmetic::bf16 && panel_wide) {
+    attend<InBf16>(context, x, v, weights);
+  } else {
+    attend<InF32>(context, x, v, weights);
+  }
 }
 
 }  // namespace florence2

@@ -87,20 +87,38 @@ void pack_paired_transposed(const KernelTable& table, std::uint16_t* dst, View<c
                   [&](std::uint16_t* row, std::int64_t k) { table.round_row(row, src.row(k), src.cols); });
 }
 
-void multiply_paired(const KernelTable& table, View<float> dst, const std::uint16_t* a, std::int64_t k,
+void round_columns(const KernelTable& table, std::uint16_t* dst, View<const float> src, std::uint16_t* rows) {
+  const std::int64_t pairs = ceil_div(src.rows, std::int64_t{2}), depth = paired_depth(table, src.cols);
+  std::uint16_t* const pair[] = {rows, rows + depth};
+  std::uint16_t* const words = rows + 2 * depth;  // [pairs][depth][2]
+  for (std::int64_t p = 0; p < pairs; ++p) {
+    table.round_row(pair[0], src.row(2 * p), src.cols);
+    if (2 * p + 1 < src.rows) {
+      table.round_row(pair[1], src.row(2 * p + 1), src.cols);
+    } else {
+      std::fill_n(pair[1], src.cols, std::uint16_t{0});
+    }
+    interleave_rows(words + 2 * p * depth, pair[0], pair[1], src.cols, static_cast<int>(src.cols));
+  }
+  pack_panels(reinterpret_cast<std::uint32_t*>(dst),
+              {reinterpret_cast<const std::uint32_t*>(words), pairs, src.cols, depth},
+              static_cast<int>(paired_stride(table, src.rows) / 2));
+}
+
+void multiply_paired(const KernelTable& table, View<float> dst, View<const std::uint16_t> a,
                      const std::uint16_t* panels) {
   GemmBlockBf16 block = {};
   block.c = dst.data;
   block.c_stride = dst.stride;
-  block.a = a;
-  block.a_stride = paired_stride(table, k);
+  block.a = a.data;
+  block.a_stride = a.stride;
   block.panels = panels;
-  block.panel_bytes = table.nr * paired_depth(table, k) * 2;
+  block.panel_bytes = table.nr * paired_depth(table, a.cols) * 2;
   block.group_bytes = std::int64_t{table.nr} * 4;
   block.strip_bytes = kStripGroupBytes;
   block.m = dst.rows;
   block.n = dst.cols;
-  block.k = paired_depth(table, k);
+  block.k = paired_depth(table, a.cols);
   table.gemm_f32_bf16_bf16p(block);
 }
 

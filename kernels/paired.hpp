@@ -28,8 +28,13 @@ void pack_paired(const KernelTable& table, std::uint16_t* dst, View<const float>
 /// dst = paired panels of B from src[k, n] itself. `rows` holds 2 * paired_depth(n) elements.
 void pack_paired_transposed(const KernelTable& table, std::uint16_t* dst, View<const float> src, std::uint16_t* rows);
 
-/// dst[m, n] = a[m, k] * B, n = dst.cols, for rows and panels made by the above, on the calling thread.
-void multiply_paired(const KernelTable& table, View<float> dst, const std::uint16_t* a, std::int64_t k,
+/// dst[c] = column c of src in bf16, for c < src.cols, paired_stride(src.rows) apart: rows of the transpose. `rows`
+/// holds (src.rows / 2 + 2) * 2 * paired_depth(src.cols) elements.
+void round_columns(const KernelTable& table, std::uint16_t* dst, View<const float> src, std::uint16_t* rows);
+
+/// dst[m, n] = a[m, k] * B, n = dst.cols, for rows and panels made by the above, on the calling thread. Of `a` as many
+/// columns as paired_depth(k) are read.
+void multiply_paired(const KernelTable& table, View<float> dst, View<const std::uint16_t> a,
                      const std::uint16_t* panels);
 
 // --- fixed point --------------------------------------------------------------------------------------------------

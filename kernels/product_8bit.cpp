@@ -11,12 +11,12 @@ namespace {
 struct QuantizedRows {
   std::uint8_t* rows;
   float* scale;
-  std::int32_t* zero;
+  float* zero;
 
   QuantizedRows(float* scratch, std::int64_t count, std::int64_t stride)
       : rows(reinterpret_cast<std::uint8_t*>(scratch)),
         scale(scratch + count * stride / std::int64_t{sizeof(float)}),
-        zero(reinterpret_cast<std::int32_t*>(scale + count)) {}
+        zero(scale + count) {}
 
   static std::int64_t floats(std::int64_t count, std::int64_t stride) {
     return count * stride / std::int64_t{sizeof(float)} + 2 * count;

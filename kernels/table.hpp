@@ -47,13 +47,15 @@ constexpr std::int64_t kMostDepth8 = 65536;
 /// With two terms, each row of C is the sum of those of two rows of q that lie next to each other: the row and what
 /// quantising it has left.
 struct GemmBlock8 {
-  float* c;
+  float* c;  // or nullptr
+  std::uint16_t*
+      c_bf16;  // instead: C rounded to bf16, where quantize_bf16_row is given; n is whole panels, no residual
   std::int64_t c_stride;
   const std::uint8_t* a;  // q: rows that quantize_row made
   std::int64_t a_stride;
   int terms;  // 1 or 2: rows of q for a row of C
   const float* row_scale;
-  const std::int32_t* row_zero;
+  const float* row_zero;
   const std::int8_t* strips;  // [k / 4][16][4] each, strip_bytes apart
   std::int64_t strip_bytes;
   std::int64_t first;              // the strips' column, a multiple of nr, that is column 0 of C
@@ -67,7 +69,8 @@ struct GemmBlock8 {
 /// products are added depends on the table alone: never on m, n, or where a block begins. Subnormal operands and sums
 /// count as zero.
 struct GemmBlockBf16 {
-  float* c;
+  float* c;  // c, c_bf16: as in GemmBlock8
+  std::uint16_t* c_bf16;
   std::int64_t c_stride;
   const std::uint16_t* a;  // rows that round_row made
   std::int64_t a_stride;
@@ -90,6 +93,17 @@ struct GemmBlock16 {
   const std::int16_t* panel;  // [k / 2][nr][2]
   const float* column_scale;  // [nr]
   std::int64_t m, n, k;       // k is even
+};
+
+/// Rows of scores that become softmax weights in bf16: dst[rows, n] = softmax(scale * x[rows, n]), and zeros as
+/// round_row writes them.
+struct SoftmaxBlock {
+  std::uint16_t* dst;
+  std::int64_t dst_stride;
+  float* x;
+  std::int64_t x_stride;
+  std::int64_t rows, n;
+  float scale;
 };
 
 /// Rows of a decoder's KV cache in the order of the steps: that of step t begins at first + row[t] * stride.
@@ -133,8 +147,10 @@ struct KernelTable {
   // and zeros from k up to a multiple of depth_unit. The scale is NaN where src is not finite, and no positive one is
   // below 2^-126. rest[i] = src[i] - scale * (dst[i] - zero), unless it is nullptr. Where it is not, the scale is
   // rounded up to 16 bits, so that the products are exact and all tables leave the same rest.
-  void (*quantize_row)(std::uint8_t* dst, float* scale, std::int32_t* zero, float* rest, const float* src,
-                       std::int64_t k);
+  void (*quantize_row)(std::uint8_t* dst, float* scale, float* zero, float* rest, const float* src, std::int64_t k);
+  // The same, without a rest, for a row of bf16 of whole panels. nullptr where products cannot give their results in
+  // bf16.
+  void (*quantize_bf16_row)(std::uint8_t* dst, float* scale, float* zero, const std::uint16_t* src, std::int64_t k);
   // dst[i] = round(src[i] / scale), |dst| <= 127, with the smallest scale that quad_limit allows, and zeros from k up
   // to a multiple of depth_unit; their sum. The scale is NaN where src is not finite, and as in quantize_row.
   void (*quantize_column)(std::int8_t* dst, float* scale, std::int32_t* sum, const float* src, std::int64_t k);
@@ -159,8 +175,8 @@ struct KernelTable {
   // The same rounded to fixed point: dst[i] = round(32767 p[i]), and zeros as in fix_row; x is overwritten. Returns
   // what one unit is worth: 1 / 32767, or NaN where p is not finite.
   float (*softmax_fixed)(std::int16_t* dst, float* x, std::int64_t n, float scale);
-  // The same rounded to bf16, and zeros as in round_row; x is overwritten. nullptr where round_row is.
-  void (*softmax_bf16)(std::uint16_t* dst, float* x, std::int64_t n, float scale);
+  // The same rounded to bf16, row by row; x is overwritten. nullptr where round_row is.
+  void (*softmax_bf16)(const SoftmaxBlock& block);
   // Largest element; the sum of exp(x[i] - max).
   float (*max)(const float* x, std::int64_t n);
   float (*sum_exp)(const float* x, std::int64_t n, float max);

@@ -72,7 +72,7 @@ TEST_CASE("products of activations in bf16 are exact", "[kernels]") {
         GuardedMatrix dst(m, n, n + 1);
         round_rows(*table, rows.data(), a.view());
         pack_paired_transposed(*table, panels.data(), b.view(), scratch.data());
-        multiply_paired(*table, dst, rows.data(), k, panels.data());
+        multiply_paired(*table, dst, {rows.data(), m, k, paired_stride(*table, k)}, panels.data());
         CAPTURE(table->name, m, n, k);
         check_equal(dst, reference::matrix(a.view()) * reference::matrix(b.view()));
         CHECK((dst.intact() && rows.intact()));

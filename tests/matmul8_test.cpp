@@ -36,7 +36,10 @@ struct QuantizedRow {
     std::copy(values.begin(), values.end(), src.data());
     GuardedBuffer<std::uint8_t> dst(padded_depth(table, k));
     GuardedBuffer<float> rest(k);
-    table.quantize_row(dst.data(), &scale, &zero, with_rest ? rest.data() : nullptr, src.data(), k);
+    float origin = -1;
+    table.quantize_row(dst.data(), &scale, &origin, with_rest ? rest.data() : nullptr, src.data(), k);
+    zero = static_cast<std::int32_t>(origin);
+    CHECK(static_cast<float>(zero) == origin);
     CHECK((dst.intact() && rest.intact()));
     for (std::int64_t i = 0; i < k; ++i) centred.push_back(dst[i] - zero);
     left.assign(rest.data(), rest.data() + k);

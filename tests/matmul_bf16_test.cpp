@@ -64,21 +64,58 @@ TEST_CASE("rows are rounded to the nearest bf16, and end with zeros", "[kernels]
   }
 }
 
-TEST_CASE("softmax in bf16 is softmax, rounded", "[kernels]") {
+TEST_CASE("softmax in bf16 is softmax within half a bf16 step and what its exponentials are off", "[kernels]") {
+  // Relative: rounding, the exponential twice (in the sum as well), and what the f32 argument 20 / ln 2 is off.
+  constexpr double kBound = 0x1p-8 + 2 * 7.6e-5 + 30 * 0x1p-23;
   Random random(45);
   for (const KernelTable* table : tables_bf16()) {
     for (std::int64_t n = 1; n <= 100; ++n) {
-      const std::vector<float> values = random.floats(n);
-      GuardedBuffer<float> x(n);
-      std::copy(values.begin(), values.end(), x.data());
-      GuardedBuffer<std::uint16_t> dst(padded_depth(*table, n));
-      table->softmax_bf16(dst.data(), x.data(), n, 0.7f);
+      const std::int64_t rows = 1 + n % 6, stride = padded_depth(*table, n) + 32, x_stride = n + 3;
+      const double scale = 0.7f;
+      const std::vector<float> values = random.floats(rows * x_stride);
+      GuardedBuffer<float> x((rows - 1) * x_stride + n), alone(n);
+      for (std::int64_t i = 0; i < x.size(); ++i) x[i] = 7 * values[static_cast<std::size_t>(i)];
+      const std::vector<float> before(x.data(), x.data() + x.size());
+      GuardedBuffer<std::uint16_t> dst((rows - 1) * stride + padded_depth(*table, n)), single(padded_depth(*table, n));
+      table->softmax_bf16({dst.data(), stride, x.data(), x_stride, rows, n, 0.7f});
       CHECK((dst.intact() && x.intact()));
-      std::vector<float> plain = values;
-      table->softmax(plain.data(), n, 0.7f);
+      std::int64_t wrong = 0, different = 0;
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const float* const row = before.data() + r * x_stride;
+        const double most = *std::max_element(row, row + n);
+        double sum = 0;
+        for (std::int64_t i = 0; i < n; ++i) sum += std::exp(scale * (row[i] - most));
+        std::copy_n(row, n, alone.data());
+        table->softmax_bf16({single.data(), stride, alone.data(), n, 1, n, 0.7f});
+        for (std::int64_t i = 0; i < single.size(); ++i) {
+          const double expected = i < n ? std::exp(scale * (row[i] - most)) / sum : 0;
+          const std::uint16_t bits = dst[r * stride + i];
+          wrong += !(std::abs(half_value(bits, DType::bf16) - expected) <= kBound * expected);
+          different += bits != single[i];
+        }
+      }
       CAPTURE(table->name, n);
-      CHECK(std::vector<std::uint16_t>(dst.data(), dst.data() + dst.size()) == rounded(*table, plain));
+      CHECK((wrong == 0 && different == 0));
     }
+  }
+}
+
+TEST_CASE("softmax in bf16 passes NaN on and bears what has no weight", "[kernels]") {
+  const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  for (const KernelTable* table : tables_bf16()) {
+    CAPTURE(table->name);
+    std::vector<std::uint16_t> dst(static_cast<std::size_t>(padded_depth(*table, 20)));
+    const auto softmax = [&](std::vector<float> x) {
+      x.resize(20, -1e30f);
+      table->softmax_bf16({dst.data(), 0, x.data(), 0, 1, 20, 1.0f});
+      return half_value(dst[0], DType::bf16);
+    };
+    CHECK(softmax({1.0f, -infinity}) == 1);
+    CHECK(half_value(dst[1], DType::bf16) <= 0x1p-119);
+    CHECK(softmax({1e30f}) == 1);
+    CHECK(std::isnan(softmax({nan, 1.0f})));
+    CHECK(std::isnan(softmax({1.0f, nan})));
+    CHECK(std::isnan(softmax({1.0f, infinity})));
   }
 }
 

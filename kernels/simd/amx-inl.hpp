@@ -7,9 +7,9 @@ constexpr int kTileRows = 16;
 constexpr int kTileBytes = 64;  // of a row of a tile
 constexpr int kTileFloats = kTileBytes / 4;
 constexpr int kStepRows = 2 * kTileRows;
-constexpr int kSumBytes = kPanelWidth * 4;                             // between the rows of a tile of sums
 constexpr int kPieceSteps = 24 * 1024 / (2 * kTileRows * kTileBytes);  // a piece of a panel fills half of L1
 constexpr int kStripRows = 4 * kStepRows;                              // rows that pass over a piece
+constexpr int kRowsTogether = 4;  // in the epilogue: eight chains of instructions side by side
 constexpr int kStripSums = kStripRows * kPanelWidth;
 static_assert(kPanelWidth == 2 * kTileFloats);
 
@@ -42,14 +42,11 @@ struct TilesS8 {
   static std::int64_t group_bytes(const GemmBlock8&) { return kTileBytes; }
   static const std::int8_t* panel(const GemmBlock8& g) { return g.strips; }
   static int terms(const GemmBlock8& g) { return g.terms; }
-  static void multiply_upper() {
-    _tile_dpbusd(0, 4, 6);
-    _tile_dpbusd(1, 4, 7);
-  }
-  static void multiply_lower() {
-    _tile_dpbusd(2, 5, 6);
-    _tile_dpbusd(3, 5, 7);
-  }
+  static void multiply_upper_left() { _tile_dpbusd(0, 4, 6); }
+  static void multiply_upper_right() { _tile_dpbusd(1, 4, 7); }
+  static void multiply_lower_left() { _tile_dpbusd(2, 5, 6); }
+  static void multiply_lower_right() { _tile_dpbusd(3, 5, 7); }
+  static bool sums_are_result(const GemmBlock8&) { return false; }
   /// Fewer rows would leave most of a tile idle; dot products in registers give the same integers.
   static constexpr int kFewest = kTileRows / 2;
   static bool multiply_few(const GemmBlock8& g, std::int64_t row0, std::int64_t rows) {
@@ -73,13 +70,14 @@ struct TilesBf16 {
   static std::int64_t group_bytes(const GemmBlockBf16& g) { return g.group_bytes; }
   static const std::uint16_t* panel(const GemmBlockBf16& g) { return g.panels; }
   static int terms(const GemmBlockBf16&) { return 1; }
-  static void multiply_upper() {
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_dpbf16ps(1, 4, 7);
-  }
-  static void multiply_lower() {
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
+  static void multiply_upper_left() { _tile_dpbf16ps(0, 4, 6); }
+  static void multiply_upper_right() { _tile_dpbf16ps(1, 4, 7); }
+  static void multiply_lower_left() { _tile_dpbf16ps(2, 5, 6); }
+  static void multiply_lower_right() { _tile_dpbf16ps(3, 5, 7); }
+  /// Then they lie in C from the start, if whole tiles fit there.
+  static bool sums_are_result(const GemmBlockBf16& g) {
+    const GemmEpilogue& e = g.epilogue;
+    return g.c != nullptr && e.bias == nullptr && !e.gelu && e.residual == nullptr && g.n % kTileFloats == 0;
   }
   static constexpr int kFewest = 1;
   static bool multiply_few(const GemmBlockBf16&, std::int64_t, std::int64_t) { return false; }
@@ -89,8 +87,13 @@ struct TilesBf16 {
   };
 };
 
+/// What becomes of a panel's sums: + bias, GELU, + residual or rounding to bf16.
+struct Finish {
+  bool gelu, residual, rounded;
+};
+
 /// The epilogue of kRows rows of a full panel, from their sums to C in registers.
-template <typename Tiles, bool kGelu, bool kResidual, int kRows>
+template <typename Tiles, Finish kFinish, int kRows>
 inline void finish_group(const typename Tiles::Block& g, const typename Tiles::Values& values,
                          const F32s<kPanelRegisters>& bias, std::int64_t row, const float* sums) {
   constexpr int registers = kRows * kPanelRegisters;
@@ -99,29 +102,37 @@ inline void finish_group(const typename Tiles::Block& g, const typename Tiles::V
     const int j = i % kPanelRegisters;
     return values.at(row + i / kPanelRegisters, j, sums + i * F32::kLanes) + bias.v[j];
   });
-  if constexpr (kGelu) x = gelu_of(g, x);
-  if constexpr (kResidual) {
+  if constexpr (kFinish.gelu) x = gelu_of(g, x);
+  if constexpr (kFinish.residual) {
     const float* const residual = g.epilogue.residual + row * g.epilogue.residual_stride;
     const std::int64_t stride = g.epilogue.residual_stride;
     x = x + for_each_register<registers>([&](int i) { return load(residual + i / kPanelRegisters * stride + at(i)); });
   }
-  float* const c = g.c + row * g.c_stride;
   const std::int64_t stride = g.c_stride;
+  if constexpr (kFinish.rounded) {
+    std::uint16_t* const c = g.c_bf16 + row * stride;
 #pragma GCC unroll 4
+    for (int i = 0; i < kRows; ++i) store_bf16_row(c + i * stride, {x.v[2 * i], x.v[2 * i + 1]});
+    return;
+  }
+  float* const c = g.c + row * stride;
+#pragma GCC unroll 8
   for (int i = 0; i < registers; ++i) store(c + i / kPanelRegisters * stride + at(i), x.v[i]);
 }
 
-template <typename Tiles, bool kGelu, bool kResidual>
+template <typename Tiles, Finish kFinish>
 void finish_rows(const typename Tiles::Block& g, std::int64_t row0, int rows, const float* sums) {
   const typename Tiles::Values values(g);
   const float* const bias_row = g.epilogue.bias;
   const auto bias = for_each_register<kPanelRegisters>(
       [&](int j) { return bias_row != nullptr ? load(bias_row + j * F32::kLanes) : set1(0.0f); });
   int i = 0;
-  for (; i + 2 <= rows; i += 2, sums += 2 * kPanelWidth) {
-    finish_group<Tiles, kGelu, kResidual, 2>(g, values, bias, row0 + i, sums);
+  for (; i + kRowsTogether <= rows; i += kRowsTogether, sums += kRowsTogether * kPanelWidth) {
+    finish_group<Tiles, kFinish, kRowsTogether>(g, values, bias, row0 + i, sums);
   }
-  if (i < rows) finish_group<Tiles, kGelu, kResidual, 1>(g, values, bias, row0 + i, sums);
+  for (; i < rows; ++i, sums += kPanelWidth) {
+    finish_group<Tiles, kFinish, 1>(g, values, bias, row0 + i, sums);
+  }
 }
 
 inline void finish_values(const GemmBlockBf16& g, std::int64_t row0, int rows, const float* tile) {
@@ -149,8 +160,14 @@ template <typename Tiles>
 FinishRows<Tiles> finish_rows_of(const typename Tiles::Block& g) {
   if (g.n < kPanelWidth || Tiles::terms(g) == 2) return finish_rows_partly<Tiles>;
   const bool residual = g.epilogue.residual != nullptr;
-  if (g.epilogue.gelu) return residual ? finish_rows<Tiles, true, true> : finish_rows<Tiles, true, false>;
-  return residual ? finish_rows<Tiles, false, true> : finish_rows<Tiles, false, false>;
+  if (g.epilogue.gelu) {
+    if (g.c_bf16 != nullptr) return finish_rows<Tiles, {.gelu = true, .residual = false, .rounded = true}>;
+    return residual ? finish_rows<Tiles, {.gelu = true, .residual = true, .rounded = false}>
+                    : finish_rows<Tiles, {.gelu = true, .residual = false, .rounded = false}>;
+  }
+  if (g.c_bf16 != nullptr) return finish_rows<Tiles, {.gelu = false, .residual = false, .rounded = true}>;
+  return residual ? finish_rows<Tiles, {.gelu = false, .residual = true, .rounded = false}>
+                  : finish_rows<Tiles, {.gelu = false, .residual = false, .rounded = false}>;
 }
 
 /// What the vector units do while the tile unit multiplies, a share at each step: the epilogue of the rows before, be
@@ -179,6 +196,12 @@ class Meanwhile {
 
   int rows() const { return rows_; }
 
+  /// Rows to finish at each of `steps` steps.
+  int share(std::int64_t steps) const {
+    const auto rows = static_cast<int>((rows_ + steps - 1) / steps);
+    return (rows + kRowsTogether - 1) / kRowsTogether * kRowsTogether;
+  }
+
   void step(int rows) {
     if (rows_ > 0) finish(rows < rows_ ? rows : rows_);
     const char* const stop = share_ < end_ - next_ ? next_ + share_ : end_;
@@ -203,84 +226,121 @@ class Meanwhile {
   float* sums_ = nullptr;
 };
 
-/// Steps [first, last) of k for the rows from row0 on, added to `sums` [rows][kPanelWidth] or, from step 0 on, to zero.
+/// Where sums lie between two pieces of k and at the end: in scratch, [rows][kPanelWidth], or in C itself.
+struct Sums {
+  float* first;
+  std::int64_t stride;  // floats
+  Sums at(std::int64_t row) const { return {first + row * stride, stride}; }
+};
+
+/// Steps [first, last) of k for the rows from row0 on, added to `sums` or, from step 0 on, to zero.
 /// Two tiles of rows stream A and keep the panel's piece in L1 for the rows that follow. One tile is all there is (or
-/// all that is left): then it is the panel that streams past.
+/// all that is left): then it is the panel that streams past. A panel of one tile of columns has no right ones.
 /// Rows that waited are finished by the end, so `sums` may be where theirs were.
-template <typename Tiles, bool kTwo>
+template <typename Tiles, bool kTwo, bool kRight>
 inline void multiply_tiles(const typename Tiles::Block& g, std::int64_t row0, std::int64_t first, std::int64_t last,
-                           float* sums, Meanwhile<Tiles>& meanwhile) {
+                           Sums sums, Meanwhile<Tiles>& meanwhile) {
   const std::int64_t stride = g.a_stride * Tiles::kElementBytes;
   const char* a = reinterpret_cast<const char*>(g.a) + row0 * stride + first * kTileBytes;
   const std::int64_t group = Tiles::group_bytes(g);
   const char* b = reinterpret_cast<const char*>(Tiles::panel(g)) + first * kTileRows * group;
-  float* const lower_sums = sums + kTileRows * kPanelWidth;
+  const std::int64_t sum_bytes = sums.stride * std::int64_t{sizeof(float)};
+  float* const upper = sums.first;
+  float* const lower = sums.at(kTileRows).first;
   if (first == 0) {
     _tile_zero(0);
-    _tile_zero(1);
-    if constexpr (kTwo) {
-      _tile_zero(2);
-      _tile_zero(3);
-    }
+    if constexpr (kRight) _tile_zero(1);
+    if constexpr (kTwo) _tile_zero(2);
+    if constexpr (kTwo && kRight) _tile_zero(3);
   } else {
-    _tile_loadd(0, sums, kSumBytes);
-    _tile_loadd(1, sums + kTileFloats, kSumBytes);
-    if constexpr (kTwo) {
-      _tile_loadd(2, lower_sums, kSumBytes);
-      _tile_loadd(3, lower_sums + kTileFloats, kSumBytes);
-    }
+    _tile_loadd(0, upper, sum_bytes);
+    if constexpr (kRight) _tile_loadd(1, upper + kTileFloats, sum_bytes);
+    if constexpr (kTwo) _tile_loadd(2, lower, sum_bytes);
+    if constexpr (kTwo && kRight) _tile_loadd(3, lower + kTileFloats, sum_bytes);
   }
-  const int share = static_cast<int>((meanwhile.rows() + last - first - 1) / (last - first) + 1) / 2 * 2;
+  const int share = meanwhile.share(last - first);
   for (std::int64_t step = first; step < last; ++step, a += kTileBytes, b += kTileRows * group) {
     if constexpr (kTwo) {
       _tile_loadd(6, b, group);
       _tile_stream_loadd(4, a, stride);
-      _tile_loadd(7, b + g.strip_bytes, group);
-      Tiles::multiply_upper();
-      _tile_stream_loadd(5, a + kTileRows * stride, stride);
-      Tiles::multiply_lower();
+      if constexpr (kRight) _tile_loadd(7, b + g.strip_bytes, group);
     } else {
       _tile_stream_loadd(6, b, group);
       _tile_loadd(4, a, stride);
-      _tile_stream_loadd(7, b + g.strip_bytes, group);
-      Tiles::multiply_upper();
+      if constexpr (kRight) _tile_stream_loadd(7, b + g.strip_bytes, group);
+    }
+    Tiles::multiply_upper_left();
+    if constexpr (kRight) Tiles::multiply_upper_right();
+    if constexpr (kTwo) {
+      _tile_stream_loadd(5, a + kTileRows * stride, stride);
+      Tiles::multiply_lower_left();
+      if constexpr (kRight) Tiles::multiply_lower_right();
     }
     meanwhile.step(share);
   }
-  _tile_stored(0, sums, kSumBytes);
-  _tile_stored(1, sums + kTileFloats, kSumBytes);
-  if constexpr (kTwo) {
-    _tile_stored(2, lower_sums, kSumBytes);
-    _tile_stored(3, lower_sums + kTileFloats, kSumBytes);
-  }
+  _tile_stored(0, upper, sum_bytes);
+  if constexpr (kRight) _tile_stored(1, upper + kTileFloats, sum_bytes);
+  if constexpr (kTwo) _tile_stored(2, lower, sum_bytes);
+  if constexpr (kTwo && kRight) _tile_stored(3, lower + kTileFloats, sum_bytes);
 }
 
-/// Rows [row0, row0 + rows), whole pairs of tiles, piece of k by piece, so that the piece stays in L1.
+/// One panel of a block.
 template <typename Tiles>
-void multiply_strip(const typename Tiles::Block& g, std::int64_t row0, std::int64_t rows, std::int64_t steps,
-                    float* sums, Meanwhile<Tiles>& meanwhile) {
-  const std::int64_t pieces = (steps + kPieceSteps - 1) / kPieceSteps;
-  for (std::int64_t piece = 0; piece < pieces; ++piece) {
-    const std::int64_t first = piece * steps / pieces, last = (piece + 1) * steps / pieces;
-    for (std::int64_t row = 0; row < rows; row += kStepRows) {
-      float* const mine = sums + row * kPanelWidth;
-      multiply_tiles<Tiles, true>(g, row0 + row, first, last, mine, meanwhile);
-      if (last == steps) meanwhile.leave(g, row0 + row, kStepRows, mine);
+class PanelProduct {
+ public:
+  using Block = typename Tiles::Block;
+
+  PanelProduct(const Block& g, float* scratch, Meanwhile<Tiles>& meanwhile)
+      : g_(g), scratch_(scratch), meanwhile_(meanwhile), in_place_(Tiles::sums_are_result(g)) {}
+
+  /// Rows [row0, row0 + rows), whole pairs of tiles, piece of k by piece, so that the piece stays in L1.
+  void multiply_strip(std::int64_t row0, std::int64_t rows) {
+    const std::int64_t steps = g_.k * Tiles::kElementBytes / kTileBytes;
+    const std::int64_t pieces = (steps + kPieceSteps - 1) / kPieceSteps;
+    for (std::int64_t piece = 0; piece < pieces; ++piece) {
+      const std::int64_t first = piece * steps / pieces, last = (piece + 1) * steps / pieces;
+      for (std::int64_t row = 0; row < rows; row += kStepRows) {
+        const Sums sums = sums_of(row0 + row, row);
+        multiply<true>(row0 + row, first, last, sums);
+        if (last == steps) leave(row0 + row, kStepRows, sums);
+      }
     }
   }
-}
 
-/// The last rows, fewer than two tiles of them.
-template <typename Tiles>
-void multiply_rest(const typename Tiles::Block& g, std::int64_t row0, int rows, std::int64_t steps, float* sums,
-                   Meanwhile<Tiles>& meanwhile) {
-  if (rows > kTileRows) {
-    multiply_tiles<Tiles, true>(g, row0, 0, steps, sums, meanwhile);
-  } else {
-    multiply_tiles<Tiles, false>(g, row0, 0, steps, sums, meanwhile);
+  /// The last rows, fewer than two tiles of them.
+  void multiply_rest(std::int64_t row0, int rows) {
+    const std::int64_t steps = g_.k * Tiles::kElementBytes / kTileBytes;
+    const Sums sums = sums_of(row0, 0);
+    if (rows > kTileRows) {
+      multiply<true>(row0, 0, steps, sums);
+    } else {
+      multiply<false>(row0, 0, steps, sums);
+    }
+    leave(row0, rows, sums);
   }
-  meanwhile.leave(g, row0, rows, sums);
-}
+
+ private:
+  Sums sums_of(std::int64_t row, std::int64_t scratch_row) const {
+    if (in_place_) return Sums{g_.c, g_.c_stride}.at(row);
+    return Sums{scratch_, kPanelWidth}.at(scratch_row);
+  }
+  template <bool kTwo>
+  void multiply(std::int64_t row, std::int64_t first, std::int64_t last, Sums sums) {
+    if (in_place_ && g_.n < kPanelWidth) {
+      multiply_tiles<Tiles, kTwo, false>(g_, row, first, last, sums, meanwhile_);
+    } else {
+      multiply_tiles<Tiles, kTwo, true>(g_, row, first, last, sums, meanwhile_);
+    }
+  }
+  void leave(std::int64_t row, int rows, Sums sums) {
+    if (!in_place_) meanwhile_.leave(g_, row, rows, sums.first);
+  }
+
+  const Block& g_;
+  float* scratch_;
+  Meanwhile<Tiles>& meanwhile_;
+  bool in_place_;
+};
 
 /// The height of the tiles as it was last configured, so that it is only done where it changes.
 class TileHeights {
@@ -300,27 +360,31 @@ class TileHeights {
 /// not here has no tile state for the system to save.
 template <typename Tiles>
 void gemm_tiles(const typename Tiles::Block& whole) {
-  alignas(kTileBytes) float sums[kStripSums];
+  alignas(kTileBytes) float scratch[kStripSums];
   const std::int64_t steps = whole.k * Tiles::kElementBytes / kTileBytes;
   const std::int64_t strips = whole.m / kStepRows * kStepRows;
   const int rest = static_cast<int>(whole.m - strips);
   Meanwhile<Tiles> meanwhile;
   TileHeights heights;
   for_each_panel(whole, [&](const typename Tiles::Block& g, const void* next) {
+    PanelProduct<Tiles> product(g, scratch, meanwhile);
     meanwhile.begin_panel(next, g.k * Tiles::kElementBytes * kPanelWidth, steps * (g.m / kStepRows + 1));
     if (strips > 0) heights.set(kTileRows, kTileRows);
     for (std::int64_t row = 0; row < strips; row += kStripRows) {
-      const std::int64_t rows = strips - row < kStripRows ? strips - row : kStripRows;
-      multiply_strip(g, row, rows, steps, sums, meanwhile);
+      product.multiply_strip(row, strips - row < kStripRows ? strips - row : kStripRows);
     }
     if (rest == 0 || Tiles::multiply_few(g, strips, rest)) return;
     // A whole tile alone goes with the heights of two.
     const int upper = rest < kTileRows ? rest : kTileRows;
     heights.set(upper, rest == kTileRows ? kTileRows : rest - upper);
-    multiply_rest(g, strips, rest, steps, sums, meanwhile);
+    product.multiply_rest(strips, rest);
   });
   if (strips > 0 || rest >= Tiles::kFewest) _tile_release();
   if (meanwhile.rows() > 0) meanwhile.finish(meanwhile.rows());
+}
+
+void quantize_bf16_row(std::uint8_t* dst, float* scale, float* zero, const std::uint16_t* src, std::int64_t k) {
+  quantize_elements(dst, scale, zero, nullptr, src, k);
 }
 
 /// The table with its 8-bit and bf16 products by tiles.
@@ -328,6 +392,7 @@ constexpr KernelTable with_tiles(KernelTable t) {
   t.tile_rows = kTileRows;
   t.gemm_f32_u8_s8p = gemm_tiles<TilesS8>;
   t.bf16_beats_fixed = true;
+  t.quantize_bf16_row = quantize_bf16_row;
   t.round_row = round_row;
   t.softmax_bf16 = softmax_bf16;
   t.gemm_f32_bf16_bf16p = gemm_tiles<TilesBf16>;

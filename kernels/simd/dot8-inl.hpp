@@ -47,9 +47,6 @@ inline I32 min(I32 a, I32 b) { return {_mm512_min_epi32(a.v, b.v)}; }
 inline F32 to_float(I32 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 inline I32 to_integer(F32 a) { return {_mm512_cvtps_epi32(a.v)}; }  // to nearest even
 inline I32 load_i32(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; }
-inline I32 subtract_product(I32 acc, std::int32_t zero, I32 sums) {
-  return {_mm512_sub_epi32(acc.v, _mm512_mullo_epi32(_mm512_set1_epi32(zero), sums.v))};
-}
 inline I32 add(I32 a, I32 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline std::int32_t sum_of(I32 a) { return _mm512_reduce_add_epi32(a.v); }
 /// The low byte of each lane; its low two bytes, of lanes that fit them.
@@ -85,9 +82,6 @@ inline I32 min(I32 a, I32 b) { return {_mm256_min_epi32(a.v, b.v)}; }
 inline F32 to_float(I32 a) { return {_mm256_cvtepi32_ps(a.v)}; }
 inline I32 to_integer(F32 a) { return {_mm256_cvtps_epi32(a.v)}; }  // to nearest even
 inline I32 load_i32(const std::int32_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
-inline I32 subtract_product(I32 acc, std::int32_t zero, I32 sums) {
-  return {_mm256_sub_epi32(acc.v, _mm256_mullo_epi32(_mm256_set1_epi32(zero), sums.v))};
-}
 inline I32 add(I32 a, I32 b) { return {_mm256_add_epi32(a.v, b.v)}; }
 inline std::int32_t sum_of(I32 a) {
   __m128i x = _mm_add_epi32(_mm256_castsi256_si128(a.v), _mm256_extracti128_si256(a.v, 1));
@@ -142,10 +136,6 @@ inline I32 to_integer(F32 a) {  // to nearest even
   return r;
 }
 inline I32 load_i32(const std::int32_t* p) { return {{p[0], p[1], p[2], p[3]}}; }
-inline I32 subtract_product(I32 acc, std::int32_t zero, I32 sums) {
-  for (int i = 0; i < 4; ++i) acc.v[i] -= zero * sums.v[i];
-  return acc;
-}
 inline I32 add(I32 a, I32 b) {
   for (int i = 0; i < 4; ++i) a.v[i] += b.v[i];
   return a;

@@ -51,6 +51,25 @@ inline Value gelu_of(const Block&, const Value& x) {
   return gelu_8bit(x);
 }
 
+#if defined(FL_SIMD_AMX)
+/// A row of a whole panel rounded to bf16.
+inline void store_bf16_row(std::uint16_t* dst, const F32s<kPanelRegisters>& x) {
+  _mm512_storeu_si512(dst, __builtin_bit_cast(__m512i, _mm512_cvtne2ps_pbh(x.v[1].v, x.v[0].v)));
+}
+#endif
+
+/// Whether row `row` of C was stored as bf16.
+inline bool stored_in_bf16(const GemmBlock&, std::int64_t, const F32s<kPanelRegisters>&) { return false; }
+template <typename Block>
+inline bool stored_in_bf16(const Block& g, [[maybe_unused]] std::int64_t row,
+                           [[maybe_unused]] const F32s<kPanelRegisters>& x) {
+  if (g.c_bf16 == nullptr) return false;
+#if defined(FL_SIMD_AMX)
+  store_bf16_row(g.c_bf16 + row * g.c_stride, x);
+#endif
+  return true;
+}
+
 /// Bias, GELU and residual on the finished sums tile[rows][kPanelWidth] of rows [row0, row0 + rows), and the store to
 /// C. Block: GemmBlock, GemmBlock8 or GemmBlockBf16.
 template <typename Block>
@@ -71,6 +90,7 @@ template <typename Block>
       x = x + load_row(residual);
       residual += e.residual_stride;
     }
+    if (stored_in_bf16(g, row0 + i, x)) continue;
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) store_lanes(c + j * F32::kLanes, x.v[j], lanes(j));
   }

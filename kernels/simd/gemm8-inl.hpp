@@ -60,20 +60,20 @@ inline void gemm8_step(I32 (&acc)[kRows][kPanelRegisters], const TileRows<kRows,
 /// What turns sums of products into floats, the panel's share of it in registers.
 struct Dequantizer {
   const float* row_scale;
-  const std::int32_t* row_zero;
+  const float* row_zero;
   F32 column_scale[kPanelRegisters];
-  I32 column_sum[kPanelRegisters];
+  F32 minus_column_sum[kPanelRegisters];
 
   explicit Dequantizer(const GemmBlock8& g) : row_scale(g.row_scale), row_zero(g.row_zero) {
     for (int j = 0; j < kPanelRegisters; ++j) {
       column_scale[j] = load(g.column_scale + j * F32::kLanes);
-      column_sum[j] = load_i32(g.column_sum + j * F32::kLanes);
+      minus_column_sum[j] = set1(0.0f) - to_float(load_i32(g.column_sum + j * F32::kLanes));
     }
   }
   /// Register j of row `row` of C, before the epilogue.
   F32 value(std::int64_t row, int j, I32 sums) const {
-    const I32 centred = subtract_product(sums, row_zero[row], column_sum[j]);
-    return to_float(centred) * (set1(row_scale[row]) * column_scale[j]);
+    const F32 centred = fused(set1(row_zero[row]), minus_column_sum[j], to_float(sums));
+    return centred * (set1(row_scale[row]) * column_scale[j]);
   }
 };
 

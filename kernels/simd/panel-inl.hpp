@@ -11,7 +11,8 @@ inline const std::uint16_t* panel_at(const GemmBlockBf16& g, std::int64_t n) {
 /// What both kinds of block have in common.
 template <typename Block>
 inline Block columns_from(Block g, std::int64_t n) {
-  g.c += n;
+  if (g.c != nullptr) g.c += n;
+  if (g.c_bf16 != nullptr) g.c_bf16 += n;
   if (g.epilogue.bias != nullptr) g.epilogue.bias += n;
   if (g.epilogue.residual != nullptr) g.epilogue.residual += n;
   g.n = g.n - n < kPanelWidth ? g.n - n : kPanelWidth;

@@ -33,10 +33,17 @@ struct RowRange {
   float bad() const { return reduce_add(poison[0] + poison[1]); }
 };
 
+/// Elements of a row of bf16, whose length is whole registers.
+inline F32 load(const std::uint16_t* p) { return load_bf16(p); }
+inline F32 load_lanes(const std::uint16_t* p, std::int64_t) { return load_bf16(p); }
+inline F32 load_partial(const std::uint16_t* p, std::int64_t) { return load_bf16(p); }
+
 /// dst = quantised src[0, k), and zeros up to a multiple of kDepthUnit; rest = what that leaves of src, unless nullptr.
 /// The range includes 0, so that 0 is exact: q = round(x / scale) + zero, scale = (max - min) / kTopLevel or, for what
 /// is tinier, usable_scale of it.
-void quantize_row(std::uint8_t* dst, float* scale, std::int32_t* zero, float* rest, const float* src, std::int64_t k) {
+template <typename Element>
+inline void quantize_elements(std::uint8_t* dst, float* scale, float* zero, float* rest, const Element* src,
+                              std::int64_t k) {
   constexpr std::int64_t lanes = F32::kLanes;
   RowRange range;
   std::int64_t i = 0;
@@ -52,13 +59,14 @@ void quantize_row(std::uint8_t* dst, float* scale, std::int32_t* zero, float* re
   *scale = step + bad;
   // Between 0 and kTopLevel for finite rows; a row that is not finite has NaN as its scale, whatever its q.
   const float origin = bad == 0 ? -least * inverse : 0.0f;
-  *zero = static_cast<std::int32_t>(origin + 0.5f);
+  const auto shift = static_cast<std::int32_t>(origin + 0.5f);
+  *zero = static_cast<float>(shift);
   const F32 factor = set1(bad == 0 ? inverse : 0.0f);
-  const I32 offset = set1_i32(*zero), top = set1_i32(kTopLevel);
+  const I32 offset = set1_i32(shift), top = set1_i32(kTopLevel);
   // No x / scale rounds below -zero, which is rounded to the nearest, half up. The sum of two that are rounded may
   // be one too large.
   const auto quantized = [&](F32 x) { return min(add(to_integer(x * factor), offset), top); };
-  const I32 centre = set1_i32(-*zero);
+  const I32 centre = set1_i32(-shift);
   const F32 negative_step = set1(-step);
   const auto left = [&](F32 x, I32 q) { return fma(to_float(add(q, centre)), negative_step, x); };
   for (i = 0; i + lanes <= k; i += lanes) {
@@ -76,6 +84,10 @@ void quantize_row(std::uint8_t* dst, float* scale, std::int32_t* zero, float* re
     if (rest != nullptr) store_partial(rest + i, left(x, q), k - i);
   }
   for (i = k; i % kDepthUnit != 0; ++i) dst[i] = 0;
+}
+
+void quantize_row(std::uint8_t* dst, float* scale, float* zero, float* rest, const float* src, std::int64_t k) {
+  quantize_elements(dst, scale, zero, rest, src, k);
 }
 
 #if defined(FL_SIMD_VNNI) || defined(FL_SIMD_SCALAR)

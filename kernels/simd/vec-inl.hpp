@@ -190,6 +190,15 @@ inline float reduce_max(F32 a) {
 #error "define FL_SIMD_SCALAR, FL_SIMD_AVX2 or FL_SIMD_AVX512 before including vec-inl.hpp"
 #endif
 
+/// a * b + c rounded once, on every instruction set.
+inline F32 fused(F32 a, F32 b, F32 c) {
+#if defined(FL_SIMD_SCALAR)
+  return lanewise([&](int i) { return __builtin_fmaf(a.v[i], b.v[i], c.v[i]); });
+#else
+  return fma(a, b, c);
+#endif
+}
+
 /// N registers that go through the same instructions side by side. The CPU looks only so far ahead in a chain of
 /// instructions that wait for each other; with several chains there is always one to go on with.
 template <int N>
@@ -205,7 +214,7 @@ constexpr int kTogether = 2;
 template <int N, typename Op>
 inline F32s<N> for_each_register(const Op& op) {
   F32s<N> r;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int i = 0; i < N; ++i) r.v[i] = op(i);
   return r;
 }

@@ -5,6 +5,7 @@
 
 #include_next <immintrin.h>
 
+#include <cmath>
 #include <cstdint>
 
 #define SIMDE_ENABLE_NATIVE_ALIASES
@@ -165,6 +166,28 @@ inline __m512 shuffle_f32x4(__m512 a, __m512 b, int control) {
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(r));
 }
 
+/// The lanes of `low`, then those of `high`, as cvtneps_pbh rounds them.
+[[gnu::noinline]] static __m512i cvtne2ps_pbh(__m512 high, __m512 low) {
+  Lanes512 r;
+  r.half_epi[0] = cvtneps_pbh(low);
+  r.half_epi[1] = cvtneps_pbh(high);
+  return r.epi;
+}
+
+/// a - floor(a); 0 for an infinite a.
+[[gnu::noinline]] static __m512 fraction(__m512 a) {
+  Lanes512 r, x = {a};
+  for (int i = 0; i < kLanes512; ++i) r.f32[i] = std::isinf(x.f32[i]) ? 0 : x.f32[i] - std::floor(x.f32[i]);
+  return r.ps;
+}
+
+/// a * 2^floor(b).
+[[gnu::noinline]] static __m512 scalef_ps(__m512 a, __m512 b) {
+  Lanes512 r, x = {a}, y = {b};
+  for (int i = 0; i < kLanes512; ++i) r.f32[i] = x.f32[i] * std::exp2(std::floor(y.f32[i]));
+  return r.ps;
+}
+
 /// sum[i] + the two products of bf16 in lane i, the second first. Subnormal numbers are zero, whatever the thread's
 /// settings.
 [[gnu::noinline]] static __m512 dpbf16_ps(__m512 sum, __m512bh a, __m512bh b) {
@@ -219,6 +242,12 @@ inline float reduce(__m512 a, const Op& op) {
 #undef _mm512_dpbf16_ps
 #define _mm512_dpbf16_ps(sum, a, b) ::florence2::emulated::dpbf16_ps(sum, a, b)
 #define _mm512_cvtneps_pbh(a) ::florence2::emulated::cvtneps_pbh(a)
+#undef _mm512_cvtne2ps_pbh
+#define _mm512_cvtne2ps_pbh(high, low) ::florence2::emulated::cvtne2ps_pbh(high, low)
+#undef _mm512_reduce_ps
+#define _mm512_reduce_ps(a, toward_negative) ::florence2::emulated::fraction(a)
+#undef _mm512_scalef_ps
+#define _mm512_scalef_ps(a, b) ::florence2::emulated::scalef_ps(a, b)
 #define _mm512_madd_epi16(a, b) ::florence2::emulated::madd_epi16(a, b)
 #undef _mm512_maddubs_epi16
 #define _mm512_maddubs_epi16(a, b) ::florence2::emulated::maddubs_epi16(a, b)
