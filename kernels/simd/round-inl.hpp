@@ -27,7 +27,7 @@ inline void softmax_bf16_few(const SoftmaxBlock& b, std::int64_t row) {
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) op(r);
   };
-  F32 most[kRows], shift[kRows], sum[kRows];
+  F32 most[kRows], sum[kRows];
   for_each_row([&](int r) { most[r] = set1(x[r * b.x_stride]); });
   for (std::int64_t i = 0; i < whole; i += lanes) {
     for_each_row([&](int r) { most[r] = max(load(x + r * b.x_stride + i), most[r]); });
@@ -38,11 +38,10 @@ inline void softmax_bf16_few(const SoftmaxBlock& b, std::int64_t row) {
       most[r] = select(first_lanes(rest), max(v, most[r]), most[r]);
     });
   }
-  const float in_powers_of_2 = b.scale * 1.44269504088896341f;
-  const F32 factor = set1(in_powers_of_2);
-  const auto power = [&](int r, F32 v) { return power_of_2(fma(v, factor, shift[r])); };
+  const F32 in_powers_of_2 = set1(b.scale * 1.44269504088896341f);
+  const auto power = [&](int r, F32 v) { return power_of_2((v - most[r]) * in_powers_of_2); };
   for_each_row([&](int r) {
-    shift[r] = set1(-in_powers_of_2 * reduce_max(most[r]));
+    most[r] = set1(reduce_max(most[r]));
     sum[r] = set1(0.0f);
   });
   for (std::int64_t i = 0; i < whole; i += lanes) {
