@@ -19,10 +19,9 @@ void for_each_head(Context& context, std::span<const Request> requests, int head
   });
 }
 
-}  // namespace
-
-void attention(Context& context, View<float> dst, View<const float> q, View<const float> k, View<const float> v,
-               int heads, float scale, Arithmetic arithmetic) {
+template <typename Element>
+void attention_of(Context& context, View<float> dst, View<const Element> q, View<const Element> k,
+                  View<const Element> v, int heads, float scale, Arithmetic arithmetic) {
   const std::int64_t head_dim = q.cols / heads;
   const HeadAttention head(context.table(), arithmetic, k.rows, head_dim);
   context.reserve(head.packed_floats() + head.scratch_floats(q.rows));
@@ -35,8 +34,9 @@ void attention(Context& context, View<float> dst, View<const float> q, View<cons
   });
 }
 
-void pack_cross_cache(Context& context, CrossCache& cache, View<const float> k, View<const float> v, int heads,
-                      Arithmetic arithmetic) {
+template <typename Element>
+void pack_cross_cache_of(Context& context, CrossCache& cache, View<const Element> k, View<const Element> v, int heads,
+                         Arithmetic arithmetic) {
   cache.heads = heads;
   cache.length = k.rows;
   cache.head_dim = k.cols / heads;
@@ -49,6 +49,28 @@ void pack_cross_cache(Context& context, CrossCache& cache, View<const float> k, 
     head.pack(cache.packed.data() + index * head.packed_floats(), context.scratch(thread),
               k.col_range(first, cache.head_dim), v.col_range(first, cache.head_dim));
   });
+}
+
+}  // namespace
+
+void attention(Context& context, View<float> dst, View<const float> q, View<const float> k, View<const float> v,
+               int heads, float scale, Arithmetic arithmetic) {
+  attention_of(context, dst, q, k, v, heads, scale, arithmetic);
+}
+
+void attention(Context& context, View<float> dst, View<const std::uint16_t> q, View<const std::uint16_t> k,
+               View<const std::uint16_t> v, int heads, float scale) {
+  attention_of(context, dst, q, k, v, heads, scale, Arithmetic::bf16);
+}
+
+void pack_cross_cache(Context& context, CrossCache& cache, View<const float> k, View<const float> v, int heads,
+                      Arithmetic arithmetic) {
+  pack_cross_cache_of(context, cache, k, v, heads, arithmetic);
+}
+
+void pack_cross_cache(Context& context, CrossCache& cache, View<const std::uint16_t> k, View<const std::uint16_t> v,
+                      int heads) {
+  pack_cross_cache_of(context, cache, k, v, heads, Arithmetic::bf16);
 }
 
 void cross_attention(Context& context, std::span<const CrossAttention> requests, float scale) {

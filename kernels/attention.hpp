@@ -26,6 +26,13 @@ inline Arithmetic arithmetic_of(const KernelTable& table, const Linear& qkv) {
 /// All views may be column ranges of one wider matrix. bf16 is for tables that multiply bf16 by bf16.
 void attention(Context& context, View<float> dst, View<const float> q, View<const float> k, View<const float> v,
                int heads, float scale, Arithmetic arithmetic = Arithmetic::f32);
+/// The same in bf16 from bf16, where qkv_in_bf16 allows it.
+void attention(Context& context, View<float> dst, View<const std::uint16_t> q, View<const std::uint16_t> k,
+               View<const std::uint16_t> v, int heads, float scale);
+
+/// Whether queries, keys and values of `head_dim` channels can stay in bf16 between the layer that makes them and
+/// attention in bf16.
+bool qkv_in_bf16(const KernelTable& table, const Linear& qkv, std::int64_t head_dim);
 
 /// Height and width of a feature map whose rows are its tokens, row-major.
 struct Grid {
@@ -62,6 +69,8 @@ struct CrossCache {
 /// Packs k and v ([s, heads * d]) for cross_attention, reusing the cache's memory where it fits.
 void pack_cross_cache(Context& context, CrossCache& cache, View<const float> k, View<const float> v, int heads,
                       Arithmetic arithmetic = Arithmetic::f32);
+void pack_cross_cache(Context& context, CrossCache& cache, View<const std::uint16_t> k, View<const std::uint16_t> v,
+                      int heads);
 
 /// One request's share of a decode step: queries of its beams, [beams, heads * d], and where the results go.
 struct CrossAttention {

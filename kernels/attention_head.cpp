@@ -8,9 +8,12 @@
 #include "kernels/panels.hpp"
 #include "kernels/pieces.hpp"
 #include "kernels/product.hpp"
+#include "kernels/rows.hpp"
 
 namespace florence2 {
 namespace {
+
+constexpr std::int64_t kQueryRows = 96;  // rows of the score tile that lies in L2
 
 struct Shape {
   const KernelTable& table;
@@ -18,9 +21,8 @@ struct Shape {
 };
 
 /// Each kind of arithmetic: Packed, what keys and values become; Scratch, with room for `queries` rows; pack; and
-/// attend for a tile of at most kQueryRows queries, whose scores lie in a cache.
+/// attend for a tile of at most kQueryRows queries.
 struct InF32 {
-  static constexpr std::int64_t kQueryRows = 96;  // L2
   struct Packed {
     float *keys, *values;
     Packed(const Shape& s, Pieces& memory)
@@ -52,7 +54,6 @@ std::int64_t converted_elements(const Shape& s, std::int64_t queries) {
 }
 
 struct InBf16 {
-  static constexpr std::int64_t kQueryRows = 48;  // L1, for windows: tiles are stored faster than L2 takes them
   struct Packed {
     std::uint16_t *keys, *values;
     Packed(const Shape& s, Pieces& memory)
@@ -61,32 +62,41 @@ struct InBf16 {
   };
   struct Scratch {
     std::uint16_t* rows;
-    float* scores;
+    float *scores, *inverse;
     Scratch(const Shape& s, Pieces& memory, std::int64_t queries)
         : rows(memory.take<std::uint16_t>(converted_elements(s, queries))),
-          scores(memory.take<float>(queries * s.length)) {}
+          scores(memory.take<float>(queries * s.length)),
+          inverse(memory.take<float>(queries)) {}
   };
   static void pack(const Shape& s, const Packed& packed, const Scratch& scratch, View<const float> k,
                    View<const float> v) {
     pack_paired(s.table, packed.keys, k, scratch.rows);
     pack_paired_transposed(s.table, packed.values, v, scratch.rows);
   }
+  static void pack(const Shape& s, const Packed& packed, const Scratch& scratch, View<const std::uint16_t> k,
+                   View<const std::uint16_t> v) {
+    pack_paired(s.table, packed.keys, k);
+    pack_paired_transposed(s.table, packed.values, v, scratch.rows);
+  }
   static void attend(const Shape& s, View<float> dst, View<const float> q, const Packed& packed, const Scratch& scratch,
                      float scale) {
-    const View<float> scores(scratch.scores, q.rows, s.length);
     round_rows(s.table, scratch.rows, q);
-    multiply_paired(s.table, scores, {scratch.rows, q.rows, s.head_dim, paired_stride(s.table, s.head_dim)},
-                    packed.keys);
+    attend(s, dst, {scratch.rows, q.rows, s.head_dim, paired_stride(s.table, s.head_dim)}, packed, scratch, scale);
+  }
+  static void attend(const Shape& s, View<float> dst, View<const std::uint16_t> q, const Packed& packed,
+                     const Scratch& scratch, float scale) {
+    const View<float> scores(scratch.scores, q.rows, s.length);
+    multiply_paired(s.table, scores, q, packed.keys);
     const std::int64_t stride = paired_stride(s.table, s.length);
-    s.table.softmax_bf16({scratch.rows, stride, scores.data, scores.stride, q.rows, s.length, scale});
+    s.table.softmax_bf16({scratch.rows, stride, scratch.inverse, scores.data, scores.stride, q.rows, s.length, scale});
     multiply_paired(s.table, dst, {scratch.rows, q.rows, s.length, stride}, packed.values);
+    for (std::int64_t r = 0; r < q.rows; ++r) s.table.scale(dst.row(r), dst.cols, scratch.inverse[r]);
   }
 };
 
 /// Queries and keys have a scale a row, values one for all; softmax weights are multiples of 1 / 32767. The weights of
 /// a row add up to 32767 and what rounding adds, which leaves the values all or nearly all of their 16 bits.
 struct InFixedPoint {
-  static constexpr std::int64_t kQueryRows = 96;  // L2
   struct Packed {
     std::int16_t *keys, *values;
     float *key_scales, *value_scale;  // the latter [nr], all the same
@@ -136,6 +146,25 @@ decltype(auto) with_arithmetic(Arithmetic arithmetic, const Body& body) {
   return body(InF32{});
 }
 
+/// HeadAttention's pack and attend in one kind of arithmetic, from floats or bf16.
+template <typename In, typename Element>
+void pack_in(const Shape& shape, float* packed, float* scratch, View<const Element> k, View<const Element> v) {
+  Pieces result(packed), rest(scratch);
+  In::pack(shape, typename In::Packed(shape, result), typename In::Scratch(shape, rest, 1), k, v);
+}
+
+template <typename In, typename Element>
+void attend_in(const Shape& shape, View<float> dst, View<const Element> q, const float* packed, float* scratch,
+               float scale) {
+  Pieces result(const_cast<float*>(packed)), rest(scratch);
+  const typename In::Packed operands(shape, result);
+  const typename In::Scratch buffers(shape, rest, std::min(q.rows, kQueryRows));
+  for (std::int64_t first = 0; first < q.rows; first += kQueryRows) {
+    const std::int64_t rows = std::min(kQueryRows, q.rows - first);
+    In::attend(shape, dst.row_range(first, rows), q.row_range(first, rows), operands, buffers, scale);
+  }
+}
+
 }  // namespace
 
 std::int64_t HeadAttention::packed_floats() const {
@@ -149,34 +178,37 @@ std::int64_t HeadAttention::packed_floats() const {
 std::int64_t HeadAttention::scratch_floats(std::int64_t queries) const {
   return with_arithmetic(arithmetic_, [&](auto in) {
     Pieces pieces;
-    using In = decltype(in);
-    typename In::Scratch({table_, length_, head_dim_}, pieces, std::min(queries, In::kQueryRows));
+    typename decltype(in)::Scratch({table_, length_, head_dim_}, pieces, std::min(queries, kQueryRows));
     return pieces.floats();
   });
 }
 
 void HeadAttention::pack(float* packed, float* scratch, View<const float> k, View<const float> v) const {
   with_arithmetic(arithmetic_, [&](auto in) {
-    using In = decltype(in);
-    const Shape shape{table_, length_, head_dim_};
-    Pieces result(packed), rest(scratch);
-    In::pack(shape, typename In::Packed(shape, result), typename In::Scratch(shape, rest, 1), k, v);
+    pack_in<decltype(in)>(Shape{table_, length_, head_dim_}, packed, scratch, k, v);
   });
+}
+
+void HeadAttention::pack(float* packed, float* scratch, View<const std::uint16_t> k,
+                         View<const std::uint16_t> v) const {
+  pack_in<InBf16>(Shape{table_, length_, head_dim_}, packed, scratch, k, v);
 }
 
 void HeadAttention::attend(View<float> dst, View<const float> q, const float* packed, float* scratch,
                            float scale) const {
   with_arithmetic(arithmetic_, [&](auto in) {
-    using In = decltype(in);
-    const Shape shape{table_, length_, head_dim_};
-    Pieces result(const_cast<float*>(packed)), rest(scratch);
-    const typename In::Packed operands(shape, result);
-    const typename In::Scratch buffers(shape, rest, std::min(q.rows, In::kQueryRows));
-    for (std::int64_t first = 0; first < q.rows; first += In::kQueryRows) {
-      const std::int64_t rows = std::min(In::kQueryRows, q.rows - first);
-      In::attend(shape, dst.row_range(first, rows), q.row_range(first, rows), operands, buffers, scale);
-    }
+    attend_in<decltype(in)>(Shape{table_, length_, head_dim_}, dst, q, packed, scratch, scale);
   });
+}
+
+void HeadAttention::attend(View<float> dst, View<const std::uint16_t> q, const float* packed, float* scratch,
+                           float scale) const {
+  attend_in<InBf16>(Shape{table_, length_, head_dim_}, dst, q, packed, scratch, scale);
+}
+
+bool qkv_in_bf16(const KernelTable& table, const Linear& qkv, std::int64_t head_dim) {
+  return gives_bf16(table, qkv) && arithmetic_of(table, qkv) == Arithmetic::bf16 &&
+         paired_depth(table, head_dim) == head_dim;
 }
 
 }  // namespace florence2

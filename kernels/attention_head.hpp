@@ -26,6 +26,10 @@ class HeadAttention {
   /// dst = softmax(scale * q k^T) v; dst and q: [m, head_dim], scale > 0.
   void attend(View<float> dst, View<const float> q, const float* packed, float* scratch, float scale) const;
 
+  /// The same from bf16, where qkv_in_bf16 allows it.
+  void pack(float* packed, float* scratch, View<const std::uint16_t> k, View<const std::uint16_t> v) const;
+  void attend(View<float> dst, View<const std::uint16_t> q, const float* packed, float* scratch, float scale) const;
+
  private:
   const KernelTable& table_;
   Arithmetic arithmetic_;

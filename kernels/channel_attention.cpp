@@ -4,9 +4,10 @@
 #include <cmath>
 
 #include "kernels/attention.hpp"
+#include "kernels/attention_head.hpp"
 #include "kernels/paired.hpp"
 #include "kernels/panels.hpp"
-#include "kernels/pieces.hpp"
+#include "kernels/rows.hpp"
 
 namespace florence2 {
 namespace {
@@ -73,11 +74,12 @@ struct InBf16 {
           keys(memory.take<std::uint16_t>(paired_elements(table, s.c, s.rows))),
           rows(memory.take<std::uint16_t>((s.rows / 2 + 2) * 2 * paired_depth(table, s.c))) {}
   };
-  static void add_up(const KernelTable& table, const Sizes& s, View<float> partial, View<const float> q,
-                     View<const float> k, const Scratch& scratch) {
+  template <typename Element>
+  static void add_up(const KernelTable& table, const Sizes& s, View<float> partial, View<Element> q, View<Element> k,
+                     const Scratch& scratch) {
     const std::int64_t stride = paired_stride(table, q.rows), panel = paired_elements(table, s.width, q.rows);
-    round_columns(table, scratch.queries, q, scratch.rows);
-    pack_paired_transposed(table, scratch.keys, k, scratch.rows);
+    round_columns(table, scratch.queries, View<const Element>(q), scratch.rows);
+    pack_paired_transposed(table, scratch.keys, View<const Element>(k), scratch.rows);
     for (std::int64_t g = 0; g < s.groups; ++g) {
       multiply_paired(table, partial.row_range(g * s.width, s.width),
                       {scratch.queries + g * s.width * stride, s.width, q.rows, stride}, scratch.keys + g * panel);
@@ -88,6 +90,9 @@ struct InBf16 {
   }
   static void keep(const KernelTable& table, View<float> values, View<const float> v) {
     for (std::int64_t r = 0; r < v.rows; ++r) table.round_row(halves(values).row(r), v.row(r), v.cols);
+  }
+  static void keep(const KernelTable&, View<float> values, View<const std::uint16_t> v) {
+    for (std::int64_t r = 0; r < v.rows; ++r) std::copy_n(v.row(r), v.cols, halves(values).row(r));
   }
   struct Mixer {
     std::uint16_t* panels;
@@ -107,68 +112,70 @@ struct InBf16 {
   }
 };
 
-/// A thread's memory for one panel of rows.
-template <typename In>
+/// A thread's memory for one panel of rows. Element: of q, k and v.
+template <typename In, typename Element>
 struct PanelBuffers {
-  float* widened;      // matmul_serial's scratch
-  View<float> normed;  // [rows, c]; in the second pass the mixed values
-  View<float> qkv;     // [rows, 3c]
-  typename In::Scratch scratch;
+  float *spare, *scratch;
+  RowConverter normed, converted;
+  View<Element> qkv;  // [rows, 3c]
+  View<float> mixed;  // [rows, c]
+  typename In::Scratch products;
 
-  PanelBuffers(const KernelTable& table, const Sizes& s, Pieces& memory)
-      : widened(memory.take<float>(matmul_scratch(table, s.c))),
-        normed(memory.take<float>(s.rows * padded_stride(s.c)), s.rows, s.c, padded_stride(s.c)),
-        qkv(memory.take<float>(s.rows * padded_stride(3 * s.c)), s.rows, 3 * s.c, padded_stride(3 * s.c)),
-        scratch(table, s, memory) {}
+  PanelBuffers(const KernelTable& table, const Sizes& s, const AttentionWeights& weights, Pieces& memory)
+      : spare(memory.take<float>(RowConverter::spare_floats(weights.qkv.weight))),
+        scratch(memory.take<float>(multiply_rows_scratch(table))),
+        normed(table, weights.qkv.weight, s.rows, false, memory),
+        converted(table, weights.proj.weight, reads_directly<float>(weights.proj.weight) ? 0 : s.rows, false, memory),
+        qkv(memory.take<Element>(s.rows * (3 * s.c + 32)), s.rows, 3 * s.c, 3 * s.c + 32),
+        mixed(memory.take<float>(s.rows * padded_stride(s.c)), s.rows, s.c, padded_stride(s.c)),
+        products(table, s, memory) {}
 };
 
-template <typename In>
-void attend(Context& context, View<float> x, View<float> v, const AttentionWeights& weights) {
+template <typename In, typename Element>
+void attend_channels(Context& context, View<float> x, View<float> v, const AttentionWeights& weights) {
+  using Buffers = PanelBuffers<In, Element>;
   const KernelTable& table = context.table();
   const Sizes s(x, weights.heads);
+  Pieces needed;
+  Buffers(table, s, weights, needed);
+  context.reserve(needed.floats());
   const auto buffers_of = [&](int thread) {
     Pieces memory(context.scratch(thread));
-    return PanelBuffers<In>(table, s, memory);
+    return Buffers(table, s, weights, memory);
   };
-  Pieces needed;
-  PanelBuffers<In>(table, s, needed);
-  context.reserve(needed.floats());
-  const auto shared = [&](Pieces& memory) {
-    float* const partials = memory.take<float>(s.panels * s.c * s.width);
-    return std::pair(partials, typename In::Mixer(table, s, memory));
-  };
+  // Shared by the threads: each panel's q^T k, [panels][c, width], and what becomes of them.
   Pieces counted;
-  shared(counted);
-  Pieces memory(context.shared(counted.floats()));
-  const auto [partials, mixer] = shared(memory);
+  counted.take<float>(s.panels * s.c * s.width);
+  typename In::Mixer(table, s, counted);
+  Pieces shared(context.shared(counted.floats()));
+  float* const partials = shared.take<float>(s.panels * s.c * s.width);
+  const typename In::Mixer mixer(table, s, shared);
 
-  context.parallel_for(s.panels, [&, partials = partials](std::int64_t p, int thread) {
-    const PanelBuffers<In> b = buffers_of(thread);
+  context.parallel_for(s.panels, [&](std::int64_t p, int thread) {
+    const Buffers b = buffers_of(thread);
     const std::int64_t rows = s.count(p);
-    const View<float> normed = b.normed.row_range(0, rows), qkv = b.qkv.row_range(0, rows);
-    for (std::int64_t r = 0; r < rows; ++r) {
-      table.layer_norm(normed.row(r), x.row(p * s.rows + r), weights.norm.gamma.data(), weights.norm.beta.data(), s.c,
-                       weights.norm.eps);
-    }
-    matmul_serial(table, b.widened, qkv, normed, weights.qkv);
+    const View<Element> qkv = b.qkv.row_range(0, rows);
+    for (std::int64_t r = 0; r < rows; ++r) b.normed.put_normed(r, x.row(p * s.rows + r), weights.norm, b.spare);
+    multiply_rows(table, b.scratch, qkv, b.normed.rows(rows), weights.qkv);
     In::keep(table, v.row_range(p * s.rows, rows), qkv.col_range(2 * s.c, s.c));
     In::add_up(table, s, View<float>(partials + p * s.c * s.width, s.c, s.width), qkv.col_range(0, s.c),
-               qkv.col_range(s.c, s.c), b.scratch);
+               qkv.col_range(s.c, s.c), b.products);
   });
   const float scale = 1.0f / std::sqrt(static_cast<float>(s.n));
-  context.parallel_for(s.groups, [&, partials = partials, &mixer = mixer](std::int64_t g, int thread) {
+  context.parallel_for(s.groups, [&](std::int64_t g, int thread) {
     const View<float> matrix(partials + g * s.width * s.width, s.width, s.width);
     for (std::int64_t p = 1; p < s.panels; ++p) {
       table.add(matrix.data, matrix.data + p * s.c * s.width, s.width * s.width);
     }
     for (std::int64_t i = 0; i < s.width; ++i) table.softmax(matrix.row(i), s.width, scale);
-    mixer.pack(table, g, matrix, buffers_of(thread).scratch);
+    mixer.pack(table, g, matrix, buffers_of(thread).products);
   });
-  context.parallel_for(s.panels, [&, &mixer = mixer](std::int64_t p, int thread) {
-    const PanelBuffers<In> b = buffers_of(thread);
-    const View<float> mixed = b.normed.row_range(0, s.count(p)), panel = x.row_range(p * s.rows, s.count(p));
+  context.parallel_for(s.panels, [&](std::int64_t p, int thread) {
+    const Buffers b = buffers_of(thread);
+    const View<float> mixed = b.mixed.row_range(0, s.count(p)), panel = x.row_range(p * s.rows, s.count(p));
     In::mix(table, s, mixed, v.row_range(p * s.rows, s.count(p)), mixer);
-    matmul_serial(table, b.widened, panel, mixed, weights.proj, {.gelu = false, .residual = panel});
+    const Rows rows = rows_of(mixed, weights.proj.weight, b.converted, nullptr);
+    multiply_rows(table, b.scratch, panel, rows, weights.proj, {.residual = panel});
   });
 }
 
@@ -178,10 +185,12 @@ void channel_attention_block(Context& context, View<float> x, View<float> v, con
   const KernelTable& table = context.table();
   const std::int64_t width = x.cols / weights.heads;
   const bool panel_wide = width == table.nr && paired_depth(table, width) == width;
-  if (arithmetic_of(table, weights.qkv) == Arithmetic::bf16 && panel_wide) {
-    attend<InBf16>(context, x, v, weights);
+  if (arithmetic_of(table, weights.qkv) != Arithmetic::bf16 || !panel_wide) {
+    attend_channels<InF32, float>(context, x, v, weights);
+  } else if (qkv_in_bf16(table, weights.qkv, width)) {
+    attend_channels<InBf16, std::uint16_t>(context, x, v, weights);
   } else {
-    attend<InF32>(context, x, v, weights);
+    attend_channels<InBf16, float>(context, x, v, weights);
   }
 }
 

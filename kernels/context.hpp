@@ -37,13 +37,18 @@ class Context {
     shared_.ensure(floats);
     return shared_.data();
   }
+  /// The same for the rows of a product's left-hand side, which may lie in `shared` before they are converted.
+  float* converted(std::int64_t floats) {
+    converted_.ensure(floats);
+    return converted_.data();
+  }
   float* scratch(int thread) { return scratch_[static_cast<std::size_t>(thread)].data(); }
 
  private:
   const KernelTable* table_;
   std::unique_ptr<ThreadPool> pool_;
   std::vector<Buffer<float>> scratch_;
-  Buffer<float> shared_;
+  Buffer<float> shared_, converted_;
 };
 
 }  // namespace florence2

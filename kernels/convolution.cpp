@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/check.hpp"
+#include "kernels/rows.hpp"
 
 namespace florence2 {
 namespace {
@@ -45,17 +46,27 @@ void patch_embedding(Context& context, View<float> dst, View<const float> src, G
   const std::int64_t depth = embedding.proj.in();
   FL_DCHECK(dst.rows == out.tokens() && src.rows == grid.tokens());
   const std::int64_t rows = std::clamp<std::int64_t>(kPatchFloats / depth / table.mr, 4, 32) * table.mr;
-  const std::int64_t stride = padded_stride(depth);
-  context.reserve(matmul_scratch(table, depth) + rows * stride);
+  struct Buffers {
+    float *patch, *scratch;
+    RowConverter patches;
+    Buffers(const KernelTable& table, const PackedMatrix& weight, std::int64_t rows, Pieces& memory)
+        : patch(memory.take<float>(weight.k())),
+          scratch(memory.take<float>(multiply_rows_scratch(table))),
+          patches(table, weight, rows, false, memory) {}
+  };
+  Pieces needed;
+  Buffers(table, embedding.proj.weight, rows, needed);
+  context.reserve(needed.floats());
   context.parallel_for((dst.rows + rows - 1) / rows, [&](std::int64_t index, int thread) {
+    Pieces memory(context.scratch(thread));
+    const Buffers b(table, embedding.proj.weight, rows, memory);
     const View<float> panel = dst.row_range(index * rows, std::min(rows, dst.rows - index * rows));
-    float* widened = context.scratch(thread);
-    const View<float> patches(widened + matmul_scratch(table, depth), panel.rows, depth, stride);
     for (std::int64_t r = 0; r < panel.rows; ++r) {
       const std::int64_t token = index * rows + r;
-      gather_patch(table, patches.row(r), src, grid, embedding, norm, token / out.width, token % out.width);
+      gather_patch(table, b.patch, src, grid, embedding, norm, token / out.width, token % out.width);
+      b.patches.put(r, b.patch, nullptr);
     }
-    matmul_serial(table, widened, panel, patches, embedding.proj);
+    multiply_rows(table, b.scratch, panel, b.patches.rows(panel.rows), embedding.proj);
   });
 }
 

@@ -40,12 +40,9 @@ struct MatmulOptions {
 /// threads nor on m: one row alone gives what it gives among others.
 void matmul(Context& context, View<float> dst, View<const float> a, const Linear& linear,
             const MatmulOptions& options = {});
-
-/// The same on the calling thread alone, for use inside parallel loops. `scratch` holds matmul_scratch(table, depth)
-/// floats, depth = linear.in() or more.
-void matmul_serial(const KernelTable& table, float* scratch, View<float> dst, View<const float> a, const Linear& linear,
-                   const MatmulOptions& options = {});
-std::int64_t matmul_scratch(const KernelTable& table, std::int64_t depth);
+/// The same rounded to bf16, where gives_bf16 (kernels/rows.hpp) allows it.
+void matmul(Context& context, View<std::uint16_t> dst, View<const float> a, const Linear& linear,
+            const MatmulOptions& options = {});
 
 /// x[m, c] += fc2(gelu(fc1(layer_norm(x)))), row panel by row panel so that nothing leaves L2.
 /// The pre-norm MLP block of the vision tower.

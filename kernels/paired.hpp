@@ -22,14 +22,21 @@ std::int64_t paired_elements(const KernelTable& table, std::int64_t n, std::int6
 /// dst[r] = row r of src in bf16, paired_stride(src.cols) apart.
 void round_rows(const KernelTable& table, std::uint16_t* dst, View<const float> src);
 
-/// dst = paired panels of B from rows of the transpose, src[n, k]. `rows` holds nr * paired_depth(k) elements.
+/// dst = paired panels of B from rows of the transpose, src[n, k], in bf16 already: k = paired_depth(k), and the stride
+/// is even.
+void pack_paired(const KernelTable& table, std::uint16_t* dst, View<const std::uint16_t> src);
+/// The same from floats. `rows` holds nr * paired_depth(k) elements.
 void pack_paired(const KernelTable& table, std::uint16_t* dst, View<const float> src, std::uint16_t* rows);
 
-/// dst = paired panels of B from src[k, n] itself. `rows` holds 2 * paired_depth(n) elements.
+/// dst = paired panels of B from src[k, n] itself, in bf16 already or from floats. `rows` holds 2 * paired_depth(n)
+/// elements.
+void pack_paired_transposed(const KernelTable& table, std::uint16_t* dst, View<const std::uint16_t> src,
+                            std::uint16_t* rows);
 void pack_paired_transposed(const KernelTable& table, std::uint16_t* dst, View<const float> src, std::uint16_t* rows);
 
 /// dst[c] = column c of src in bf16, for c < src.cols, paired_stride(src.rows) apart: rows of the transpose. `rows`
-/// holds (src.rows / 2 + 2) * 2 * paired_depth(src.cols) elements.
+/// holds (src.rows / 2 + 2) * 2 * paired_depth(src.cols) elements. From bf16, or from floats.
+void round_columns(const KernelTable& table, std::uint16_t* dst, View<const std::uint16_t> src, std::uint16_t* rows);
 void round_columns(const KernelTable& table, std::uint16_t* dst, View<const float> src, std::uint16_t* rows);
 
 /// dst[m, n] = a[m, k] * B, n = dst.cols, for rows and panels made by the above, on the calling thread. Of `a` as many

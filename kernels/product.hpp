@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/matmul.hpp"
+#include "kernels/rows.hpp"
 
 namespace florence2 {
 
@@ -34,9 +35,6 @@ inline std::int64_t block_rows(const PackedMatrix& weight, const MatmulOptions& 
   return block_rows(weight.k() * (bytes ? 1 : weight.paired() ? 2 : 4)) / (bytes && options.two_terms ? 2 : 1);
 }
 
-/// Rows of A are quantised or rounded before they are multiplied with `weight`.
-inline bool converts_rows(const PackedMatrix& weight) { return weight.dtype() == DType::s8 || weight.paired(); }
-
 /// Rows of the tile that multiplies with `weight`.
 inline int tile_rows(const KernelTable& table, const PackedMatrix& weight) {
   return converts_rows(weight) ? table.tile_rows : table.mr;
@@ -50,9 +48,9 @@ inline std::int64_t converted_stride(std::int64_t row_bytes) {
 /// What one panel's products need besides the position of the block.
 struct Product {
   const KernelTable& table;
-  float* scratch;  // matmul_scratch floats
-  View<float> dst;
-  View<const float> a;
+  float* scratch;  // multiply_rows_scratch floats
+  const Results& dst;
+  const Rows& a;
   const Linear& linear;
   const MatmulOptions& options;
 };
@@ -68,19 +66,25 @@ inline GemmEpilogue epilogue_at(const Product& p, std::int64_t row, std::int64_t
   return e;
 }
 
-/// Floating-point weights: rows [row, row + rows) of A times panels [panel_begin, panel_end).
-void multiply_floats(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
-                     std::int64_t panel_end);
-std::int64_t multiply_floats_scratch(const KernelTable& table);
+/// Where the results of rows from `row` on and columns from `n` on go. Block: GemmBlock8 or GemmBlockBf16.
+template <typename Block>
+inline void set_results(Block& block, const Results& dst, std::int64_t row, std::int64_t n) {
+  if (dst.floats.data != nullptr) {
+    block.c = dst.floats.row(row) + n;
+    block.c_stride = dst.floats.stride;
+  } else {
+    block.c_bf16 = dst.bf16.row(row) + n;
+    block.c_stride = dst.bf16.stride;
+  }
+}
 
-/// Paired bf16 weights: the same, after rounding the rows to bf16.
-void multiply_bf16(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
-                   std::int64_t panel_end);
-std::int64_t multiply_bf16_scratch(const KernelTable& table, std::int64_t depth);
-
-/// 8-bit weights: the same, after quantising the rows.
-void multiply_8bit(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
-                   std::int64_t panel_end);
-std::int64_t multiply_8bit_scratch(const KernelTable& table, std::int64_t depth);
+/// A share of a product: rows [row, row + rows) of A times panels [panel_begin, panel_end). Panels of the three kinds:
+/// floating-point weights, paired bf16, 8 bits.
+struct Share {
+  std::int64_t row, rows, panel_begin, panel_end;
+};
+void multiply_floats(const Product& p, const Share& share);
+void multiply_bf16(const Product& p, const Share& share);
+void multiply_8bit(const Product& p, const Share& share);
 
 }  // namespace florence2

@@ -9,10 +9,10 @@ GemmBlock block_at(const Product& p, std::int64_t row, std::int64_t rows, std::i
                    std::int64_t k) {
   const std::int64_t n = panel * p.table.nr;
   GemmBlock block = {};
-  block.c = p.dst.row(row) + n;
-  block.c_stride = p.dst.stride;
-  block.a = p.a.row(row) + k0;
-  block.a_stride = p.a.stride;
+  block.c = p.dst.floats.row(row) + n;
+  block.c_stride = p.dst.floats.stride;
+  block.a = p.a.floats.row(row) + k0;
+  block.a_stride = p.a.floats.stride;
   block.panel = p.linear.weight.panel(panel, k0);
   block.m = rows;
   block.n = std::min<std::int64_t>(p.table.nr, p.linear.out() - n);
@@ -21,9 +21,9 @@ GemmBlock block_at(const Product& p, std::int64_t row, std::int64_t rows, std::i
 }
 
 /// Few rows: every panel is streamed once, half-precision elements are widened in registers.
-void multiply_few_rows(const Product& p, std::int64_t panel_begin, std::int64_t panel_end) {
-  for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
-    GemmBlock block = block_at(p, 0, p.a.rows, panel, 0, p.linear.in());
+void multiply_few_rows(const Product& p, const Share& share) {
+  for (std::int64_t panel = share.panel_begin; panel < share.panel_end; ++panel) {
+    GemmBlock block = block_at(p, 0, p.a.count, panel, 0, p.linear.in());
     const GemmEpilogue epilogue = epilogue_at(p, 0, panel * p.table.nr);
     block.epilogue = &epilogue;
     switch (p.linear.weight.dtype()) {
@@ -44,17 +44,16 @@ void multiply_few_rows(const Product& p, std::int64_t panel_begin, std::int64_t 
 
 /// Many rows: a piece of a panel is widened once, into L1, for a whole block of rows. Unfinished sums stay in scratch,
 /// so that dst may be the residual.
-void multiply_block(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
-                    std::int64_t panel_end) {
+void multiply_block(const Product& p, const Share& share) {
   const std::int64_t depth = p.linear.in();
   const std::int64_t step = ceil_div(depth, ceil_div(depth, kBlockK));
   const DType dtype = p.linear.weight.dtype();
   float* const widened = p.scratch;
   float* const sums = p.scratch + kBlockK * p.table.nr;
-  for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
-    const GemmEpilogue epilogue = epilogue_at(p, row, panel * p.table.nr);
+  for (std::int64_t panel = share.panel_begin; panel < share.panel_end; ++panel) {
+    const GemmEpilogue epilogue = epilogue_at(p, share.row, panel * p.table.nr);
     for (std::int64_t k0 = 0; k0 < depth; k0 += step) {
-      GemmBlock block = block_at(p, row, rows, panel, k0, std::min(step, depth - k0));
+      GemmBlock block = block_at(p, share.row, share.rows, panel, k0, std::min(step, depth - k0));
       const std::int64_t bytes = block.k * p.table.nr * static_cast<std::int64_t>(size_of(dtype));
       block.next = static_cast<const std::byte*>(block.panel) + bytes;  // pieces follow each other in memory
       block.next_bytes = std::min(bytes, p.linear.weight.bytes_after(block.next));
@@ -80,14 +79,13 @@ void multiply_block(const Product& p, std::int64_t row, std::int64_t rows, std::
 
 }  // namespace
 
-std::int64_t multiply_floats_scratch(const KernelTable& table) { return (kBlockK + kBlockRows) * table.nr; }
+std::int64_t multiply_rows_scratch(const KernelTable& table) { return (kBlockK + kBlockRows) * table.nr; }
 
-void multiply_floats(const Product& p, std::int64_t row, std::int64_t rows, std::int64_t panel_begin,
-                     std::int64_t panel_end) {
-  if (p.a.rows <= p.table.mr) {
-    multiply_few_rows(p, panel_begin, panel_end);
+void multiply_floats(const Product& p, const Share& share) {
+  if (p.a.count <= p.table.mr) {
+    multiply_few_rows(p, share);
   } else {
-    multiply_block(p, row, rows, panel_begin, panel_end);
+    multiply_block(p, share);
   }
 }
 

@@ -95,12 +95,14 @@ struct GemmBlock16 {
   std::int64_t m, n, k;       // k is even
 };
 
-/// Rows of scores that become softmax weights in bf16: dst[rows, n] = softmax(scale * x[rows, n]), and zeros as
-/// round_row writes them.
+/// Rows of scores that become softmax weights in bf16, before they are divided by their sum:
+/// dst[rows, n] = exp(scale * (x[rows, n] - max of the row)), and zeros as round_row writes them; inverse[rows] = 1 /
+/// sum.
 struct SoftmaxBlock {
   std::uint16_t* dst;
   std::int64_t dst_stride;
-  float* x;
+  float* inverse;
+  const float* x;
   std::int64_t x_stride;
   std::int64_t rows, n;
   float scale;
@@ -175,8 +177,15 @@ struct KernelTable {
   // The same rounded to fixed point: dst[i] = round(32767 p[i]), and zeros as in fix_row; x is overwritten. Returns
   // what one unit is worth: 1 / 32767, or NaN where p is not finite.
   float (*softmax_fixed)(std::int16_t* dst, float* x, std::int64_t n, float scale);
-  // The same rounded to bf16, row by row; x is overwritten. nullptr where round_row is.
+  // What puts bf16 into pairs; nullptr where round_row is. dst[2 i] = low[i], dst[2 i + 1] = high[i] for i < n.
+  void (*interleave)(std::uint16_t* dst, const std::uint16_t* low, const std::uint16_t* high, std::int64_t n);
+  // dst[j][i] = src[i][j] for i < rows, j < cols.
+  void (*transpose)(std::uint32_t* dst, std::int64_t dst_stride, const std::uint32_t* src, std::int64_t src_stride,
+                    std::int64_t rows, std::int64_t cols);
+  // Softmax in bf16. nullptr where round_row is.
   void (*softmax_bf16)(const SoftmaxBlock& block);
+  // x[i] *= factor.
+  void (*scale)(float* x, std::int64_t n, float factor);
   // Largest element; the sum of exp(x[i] - max).
   float (*max)(const float* x, std::int64_t n);
   float (*sum_exp)(const float* x, std::int64_t n, float max);

@@ -4,30 +4,34 @@
 
 #include "kernels/attention.hpp"
 #include "kernels/attention_head.hpp"
+#include "kernels/rows.hpp"
 
 namespace florence2 {
 namespace {
 
-/// Scratch of one window of t tokens and c channels.
+/// A thread's memory for one window of t tokens and c channels. Element: of queries, keys and values.
+template <typename Element>
 struct WindowBuffers {
-  View<float> normed;    // [t, c]; later the projected result
-  View<float> qkv;       // [t, 3c]
-  View<float> attended;  // [t, c]
-  float* packed;         // keys and values of one head
-  float* scratch;        // HeadAttention's
-  float* widened;        // matmul_serial's scratch
+  float *spare, *scratch;
+  RowConverter normed, mixed;
+  View<Element> qkv;      // [t, 3c]
+  View<float> attended;   // [t, c]
+  View<float> projected;  // [t, c], in the same place unless `attended` itself is what is projected
+  float *packed, *head;   // keys and values of one head; HeadAttention's scratch
 
-  static std::int64_t floats(const KernelTable& table, const HeadAttention& head, std::int64_t t, std::int64_t c) {
-    return t * (2 * padded_stride(c) + padded_stride(3 * c)) + head.packed_floats() + head.scratch_floats(t) +
-           matmul_scratch(table, c);
+  WindowBuffers(const KernelTable& table, const HeadAttention& attention, std::int64_t t,
+                const AttentionWeights& weights, Pieces& memory)
+      : spare(memory.take<float>(RowConverter::spare_floats(weights.qkv.weight))),
+        scratch(memory.take<float>(multiply_rows_scratch(table))),
+        normed(table, weights.qkv.weight, t, false, memory),
+        mixed(table, weights.proj.weight, reads_directly<float>(weights.proj.weight) ? 0 : t, false, memory) {
+    const std::int64_t c = weights.proj.in(), stride = 3 * c + 32;
+    qkv = {memory.take<Element>(t * stride), t, 3 * c, stride};
+    attended = projected = {memory.take<float>(t * padded_stride(c)), t, c, padded_stride(c)};
+    if (reads_directly<float>(weights.proj.weight)) projected.data = memory.take<float>(t * padded_stride(c));
+    packed = memory.take<float>(attention.packed_floats());
+    head = memory.take<float>(attention.scratch_floats(t));
   }
-  WindowBuffers(const HeadAttention& head, float* memory, std::int64_t t, std::int64_t c)
-      : normed(memory, t, c, padded_stride(c)),
-        qkv(normed.row(t), t, 3 * c, padded_stride(3 * c)),
-        attended(qkv.row(t), t, c, padded_stride(c)),
-        packed(attended.row(t)),
-        scratch(packed + head.packed_floats()),
-        widened(scratch + head.scratch_floats(t)) {}
 };
 
 /// Calls body(row of the window, token of the map) for the window's tokens; token is -1 in the padding.
@@ -43,36 +47,47 @@ void for_each_token(Grid grid, int window, std::int64_t index, const Body& body)
   }
 }
 
-}  // namespace
-
-void window_attention_block(Context& context, View<float> x, Grid grid, int window, const AttentionWeights& weights) {
+template <typename Element>
+void attend_windows(Context& context, View<float> x, Grid grid, int window, const AttentionWeights& weights) {
   const KernelTable& table = context.table();
   const std::int64_t c = x.cols, tokens = std::int64_t{window} * window, head_dim = c / weights.heads;
   const std::int64_t windows = ((grid.height + window - 1) / window) * ((grid.width + window - 1) / window);
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   const HeadAttention head(table, arithmetic_of(table, weights.qkv), tokens, head_dim);
-  context.reserve(WindowBuffers::floats(table, head, tokens, c));
+  Pieces needed;
+  WindowBuffers<Element>(table, head, tokens, weights, needed);
+  context.reserve(needed.floats());
   context.parallel_for(windows, [&](std::int64_t index, int thread) {
-    const WindowBuffers b(head, context.scratch(thread), tokens, c);
-    const Norm& norm = weights.norm;
+    Pieces memory(context.scratch(thread));
+    const WindowBuffers<Element> b(table, head, tokens, weights, memory);
     for_each_token(grid, window, index, [&](std::int64_t row, std::int64_t token) {
-      float* dst = b.normed.row(row);
       if (token < 0) {
-        std::fill(dst, dst + c, 0.0f);
+        b.normed.put_zeros(row, b.spare);
       } else {
-        table.layer_norm(dst, x.row(token), norm.gamma.data(), norm.beta.data(), c, norm.eps);
+        b.normed.put_normed(row, x.row(token), weights.norm, b.spare);
       }
     });
-    matmul_serial(table, b.widened, b.qkv, b.normed, weights.qkv);
+    multiply_rows(table, b.scratch, b.qkv, b.normed.rows(tokens), weights.qkv);
     for (std::int64_t first = 0; first < c; first += head_dim) {
-      head.pack(b.packed, b.scratch, b.qkv.col_range(c + first, head_dim), b.qkv.col_range(2 * c + first, head_dim));
-      head.attend(b.attended.col_range(first, head_dim), b.qkv.col_range(first, head_dim), b.packed, b.scratch, scale);
+      head.pack(b.packed, b.head, b.qkv.col_range(c + first, head_dim), b.qkv.col_range(2 * c + first, head_dim));
+      head.attend(b.attended.col_range(first, head_dim), b.qkv.col_range(first, head_dim), b.packed, b.head, scale);
     }
-    matmul_serial(table, b.widened, b.normed, b.attended, weights.proj);
+    const Rows attended = rows_of(b.attended, weights.proj.weight, b.mixed, nullptr);
+    multiply_rows(table, b.scratch, b.projected, attended, weights.proj);
     for_each_token(grid, window, index, [&](std::int64_t row, std::int64_t token) {
-      if (token >= 0) table.add(x.row(token), b.normed.row(row), c);
+      if (token >= 0) table.add(x.row(token), b.projected.row(row), c);
     });
   });
+}
+
+}  // namespace
+
+void window_attention_block(Context& context, View<float> x, Grid grid, int window, const AttentionWeights& weights) {
+  if (qkv_in_bf16(context.table(), weights.qkv, x.cols / weights.heads)) {
+    attend_windows<std::uint16_t>(context, x, grid, window, weights);
+  } else {
+    attend_windows<float>(context, x, grid, window, weights);
+  }
 }
 
 }  // namespace florence2

@@ -44,9 +44,17 @@ void DecoderState::start(Context& context, const DecoderWeights& weights, Decode
     DecoderCache::Layer& layer = cache.layers_[l];
     layer.keys.ensure(max_steps * beams * d_);
     layer.values.ensure(max_steps * beams * d_);
-    matmul(context, kv, memory, weights.layers[l].cross.kv);
-    pack_cross_cache(context, layer.cross, kv.col_range(0, d_), kv.col_range(d_, d_), weights.heads,
-                     arithmetic_of(context.table(), weights.layers[l].cross.kv));
+    const Linear& made_by = weights.layers[l].cross.kv;
+    const auto pack = [&](auto both, auto... arithmetic) {
+      matmul(context, both, memory, made_by);
+      pack_cross_cache(context, layer.cross, both.col_range(0, d_), both.col_range(d_, d_), weights.heads,
+                       arithmetic...);
+    };
+    if (qkv_in_bf16(context.table(), made_by, d_ / weights.heads)) {
+      pack(View<std::uint16_t>(reinterpret_cast<std::uint16_t*>(kv.data), kv.rows, kv.cols));
+    } else {
+      pack(kv, arithmetic_of(context.table(), made_by));
+    }
   }
 }
 

@@ -12,12 +12,18 @@ namespace {
 /// x = LN(x + out(attention(qkv(x)))), x: [s, d].
 void self_attention(Context& context, View<float> x, const SelfAttention& weights, int heads, EncoderBuffers& buffers) {
   const std::int64_t d = x.cols;
-  const View<float> qkv(buffers.qkv.data(), x.rows, 3 * d);
   const View<float> attended(buffers.attended.data(), x.rows, d);
   const float scale = 1.0f / std::sqrt(static_cast<float>(d / heads));
-  matmul(context, qkv, x, weights.qkv);
-  attention(context, attended, qkv.col_range(0, d), qkv.col_range(d, d), qkv.col_range(2 * d, d), heads, scale,
-            arithmetic_of(context.table(), weights.qkv));
+  const auto attend = [&](auto qkv, auto... arithmetic) {
+    matmul(context, qkv, x, weights.qkv);
+    attention(context, attended, qkv.col_range(0, d), qkv.col_range(d, d), qkv.col_range(2 * d, d), heads, scale,
+              arithmetic...);
+  };
+  if (qkv_in_bf16(context.table(), weights.qkv, d / heads)) {
+    attend(View<std::uint16_t>(reinterpret_cast<std::uint16_t*>(buffers.qkv.data()), x.rows, 3 * d, 3 * d + 32));
+  } else {
+    attend(View<float>(buffers.qkv.data(), x.rows, 3 * d), arithmetic_of(context.table(), weights.qkv));
+  }
   matmul(context, x, attended, weights.out, {.residual = x});
   layer_norm(context, x, x, weights.norm);
 }

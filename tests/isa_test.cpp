@@ -99,6 +99,7 @@ TEST_CASE("tables are complete and have the tile the blocking expects", "[kernel
     CHECK(kBlockRows % t->tile_rows == 0);
     CHECK((t->round_row == nullptr) == (t->gemm_f32_bf16_bf16p == nullptr));
     CHECK((t->round_row == nullptr) == (t->softmax_bf16 == nullptr));
+    CHECK((t->quantize_bf16_row == nullptr || t->gemm_f32_bf16_bf16p != nullptr));
     CHECK((t->features & ~cpu_features()) == 0);
   }
 }

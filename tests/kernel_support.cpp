@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "kernels/isa.hpp"
+#include "kernels/rows.hpp"
+#include "kernels/rowwise.hpp"
 
 namespace florence2 {
 
@@ -183,6 +185,34 @@ TestAttention::TestAttention(const KernelTable& table, Random& random, std::int6
   expected = {norm.expected, qkv.affine, proj.affine, heads};
 }
 
+void check_fused_blocks(const KernelTable& table, WeightType first, WeightType second, std::int64_t m,
+                        std::int64_t dim) {
+  Random random(17);
+  const TestNorm norm(random, dim);
+  const TestLinear fc1(table, random, dim, 4 * dim, first), fc2(table, random, 4 * dim, dim, second);
+  const bool in_bf16 = gives_bf16(table, fc1.linear) && converts_rows(fc2.linear.weight);
+  const Plain input = random_matrix(random, m, dim);
+  Context context(table, 2);
+  Plain normed(m, dim), expected(m, dim), block = input;
+  const auto feed_forward = [&](const Plain& x) {
+    Plain hidden(m, 4 * dim);
+    matmul(context, hidden.view(), x.view(), fc1.linear, {.gelu = true, .residual = {}});
+    if (in_bf16) hidden = rounded_matrix(hidden);
+    matmul(context, expected.view(), hidden.view(), fc2.linear, {.gelu = false, .residual = input.view()});
+  };
+  CAPTURE(table.name, name_of(first.dtype), name_of(second.dtype), m, dim, in_bf16);
+  layer_norm(context, normed.view(), input.view(), norm.norm);
+  feed_forward(normed);
+  mlp_block(context, block.view(), norm.norm, fc1.linear, fc2.linear);
+  check_same_bits(block.view(), expected.view());
+
+  block = input;
+  feed_forward(input);
+  layer_norm(context, expected.view(), expected.view(), norm.norm);
+  feed_forward_block(context, block.view(), fc1.linear, fc2.linear, norm.norm);
+  check_same_bits(block.view(), expected.view());
+}
+
 std::uint16_t half_bits(float value, DType dtype) {
   return dtype == DType::f16 ? Eigen::half(value).x : Eigen::bfloat16(value).value;
 }
@@ -190,6 +220,11 @@ std::uint16_t half_bits(float value, DType dtype) {
 float half_value(std::uint16_t bits, DType dtype) {
   return dtype == DType::f16 ? static_cast<float>(Eigen::numext::bit_cast<Eigen::half>(bits))
                              : static_cast<float>(Eigen::numext::bit_cast<Eigen::bfloat16>(bits));
+}
+
+Plain rounded_matrix(Plain matrix) {
+  for (float& v : matrix.values) v = half_value(half_bits(v, DType::bf16), DType::bf16);
+  return matrix;
 }
 
 Buffer<float> buffer_of(const std::vector<float>& values) {

@@ -86,10 +86,18 @@ struct TestAttention {
                 WeightType type = DType::f32);
 };
 
+/// Whether mlp_block and feed_forward_block over m rows of `dim` channels, and 4 * dim hidden ones, give the bits of
+/// their operations. What lies between the two layers is rounded to bf16 where the table and both weights allow it.
+void check_fused_blocks(const KernelTable& table, WeightType first, WeightType second, std::int64_t m,
+                        std::int64_t dim);
+
 /// The bits of `value` rounded to f16 or bf16 (nearest even).
 std::uint16_t half_bits(float value, DType dtype);
 /// f16 or bf16 bits as a float, by Eigen.
 float half_value(std::uint16_t bits, DType dtype);
+
+/// Each value rounded to bf16.
+Plain rounded_matrix(Plain matrix);
 
 Buffer<float> buffer_of(const std::vector<float>& values);
 

@@ -246,24 +246,6 @@ TEST_CASE("matmul without bias, and with a residual that is its destination", "[
   check_equal(dst, expected);
 }
 
-TEST_CASE("matmul_serial gives matmul's bits", "[kernels]") {
-  const KernelTable& table = *GENERATE(from_range(tested_tables()));
-  const DType dtype = GENERATE(DType::f32, DType::f16);
-  const std::int64_t m = GENERATE(3, 170);
-  CAPTURE(table.name, name_of(dtype), m);
-  Random random(9);
-  const std::int64_t n = 2 * table.nr + 5, k = 300;
-  const TestLinear layer(table, random, k, n, dtype);
-  const Plain a = random_matrix(random, m, k);
-  GuardedMatrix parallel(m, n), serial(m, n);
-  Context context(table, 3);
-  matmul(context, parallel, a.view(), layer.linear, {.gelu = true, .residual = {}});
-  GuardedBuffer<float> scratch(matmul_scratch(table, k));
-  matmul_serial(table, scratch.data(), serial, a.view(), layer.linear, {.gelu = true, .residual = {}});
-  check_same_bits(serial, parallel);
-  CHECK(scratch.intact());
-}
-
 TEST_CASE("half-precision weights act exactly as their widened values", "[kernels]") {
   const KernelTable& table = *GENERATE(from_range(tested_tables()));
   const DType dtype = GENERATE(DType::f16, DType::bf16);
@@ -412,27 +394,7 @@ TEST_CASE("fused blocks give the bits of their operations", "[kernels]") {
   const KernelTable& table = *GENERATE(from_range(tested_tables()));
   const std::int64_t m = GENERATE(1, 49, 333);
   const DType dtype = GENERATE(DType::f32, DType::bf16);
-  CAPTURE(table.name, m, name_of(dtype));
-  Random random(17);
-  const std::int64_t dim = 72, hidden_dim = 4 * dim;
-  const TestNorm norm(random, dim);
-  const TestLinear fc1(table, random, dim, hidden_dim, dtype), fc2(table, random, hidden_dim, dim, dtype);
-  const Plain input = random_matrix(random, m, dim);
-  Context context(table, 2);
-  Plain normed(m, dim), hidden(m, hidden_dim), expected(m, dim), block = input;
-  layer_norm(context, normed.view(), input.view(), norm.norm);
-  matmul(context, hidden.view(), normed.view(), fc1.linear, {.gelu = true, .residual = {}});
-  matmul(context, expected.view(), hidden.view(), fc2.linear, {.gelu = false, .residual = input.view()});
-  mlp_block(context, block.view(), norm.norm, fc1.linear, fc2.linear);
-  check_same_bits(block.view(), expected.view());
-
-  block = input;
-  matmul(context, hidden.view(), input.view(), fc1.linear, {.gelu = true, .residual = {}});
-  matmul(context, expected.view(), hidden.view(), fc2.linear);
-  for (std::int64_t r = 0; r < input.rows; ++r) table.add(expected.view().row(r), input.view().row(r), input.cols);
-  layer_norm(context, expected.view(), expected.view(), norm.norm);
-  feed_forward_block(context, block.view(), fc1.linear, fc2.linear, norm.norm);
-  check_same_bits(block.view(), expected.view());
+  check_fused_blocks(table, dtype, dtype, m, 72);
 }
 
 TEST_CASE("fused blocks: one row alone gives what it gives among others", "[kernels]") {

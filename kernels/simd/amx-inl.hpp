@@ -393,8 +393,7 @@ constexpr KernelTable with_tiles(KernelTable t) {
   t.gemm_f32_u8_s8p = gemm_tiles<TilesS8>;
   t.bf16_beats_fixed = true;
   t.quantize_bf16_row = quantize_bf16_row;
-  t.round_row = round_row;
-  t.softmax_bf16 = softmax_bf16;
+  t = with_rounding(t);
   t.gemm_f32_bf16_bf16p = gemm_tiles<TilesBf16>;
   return t;
 }

@@ -41,6 +41,8 @@ if __name__ == "__main__":
     show("exp", lawson(lambda r: (mp.e**r - 1 - r) / r**2 if r else mp.mpf(1) / 2, -0.3470, 0.3470, 4, lambda r: r * r / np.exp(r)))
 # 2 ^ r = 1 + r p(r) on | r | <= 1 / 2, relative error.
     show("exp2", lawson(lambda r: (mp.mpf(2) ** r - 1) / r if r else mp.log(2), -0.501, 0.501, 5, lambda r: abs(r) / 2**r))
+# 2 ^ r = 1 + r p(r) on 0 <= r <= 1, relative error: power_of_2 in round-inl.hpp.
+    show("power_of_2", lawson(lambda r: (mp.mpf(2) ** r - 1) / r if r else mp.log(2), 0.0, 1.0, 2, lambda r: r / 2**r))
 #log2(erfc(t)) on 0 <= t <= 5.6, absolute error of erfc; the floor keeps the far tail near its value.
     show("log2 erfc", lawson(lambda t: mp.log(mp.erfc(t), 2), 0.0, 5.6, 10, lambda t: max(float(mp.erfc(t)), 1e-8) * math.log(2)))
 # Phi(x) = 1 / 2 + x p(x ^ 2) on 0 <= x <= 4.4, absolute error of x Phi(x). p(a^2) = 1 / (2 a) + (a^2 - u) q, so that Phi(a) is 1;

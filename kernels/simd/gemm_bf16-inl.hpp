@@ -36,8 +36,7 @@ void gemm_bf16(const GemmBlockBf16& whole) {
 
 /// The table with bf16 products.
 constexpr KernelTable with_bf16_dots(KernelTable t) {
-  t.round_row = round_row;
-  t.softmax_bf16 = softmax_bf16;
+  t = with_rounding(t);
   t.gemm_f32_bf16_bf16p = gemm_bf16<kTileRows8>;
   return t;
 }

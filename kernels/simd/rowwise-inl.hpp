@@ -125,6 +125,11 @@ void gelu_row(float* dst, const float* src, std::int64_t n) {
   map_row(dst + i, src + i, n - i, [](F32 x, F32) { return gelu(x); });
 }
 
+void scale_row(float* x, std::int64_t n, float factor) {
+  const F32 f = set1(factor);
+  map_row(x, x, n, [&](F32 v, F32) { return v * f; });
+}
+
 void add_row(float* dst, const float* src, std::int64_t n) {
   map_row(dst, src, n, [](F32 x, F32 y) { return x + y; });
 }

@@ -29,6 +29,7 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
   t.sum_exp = sum_exp;
   t.gelu = gelu_row;
   t.add = add_row;
+  t.scale = scale_row;
   t.dot_rows = dot_rows;
   t.sum_rows = sum_rows;
   t.depthwise3x3_row = depthwise3x3_row;
