@@ -198,7 +198,7 @@ void layer_norm_row(benchmark::State& state, const KernelTable& table, std::int6
   const Norm norm = random_norm(n);
   Buffer<float> y(n);
   for (auto _ : state) {
-    table.layer_norm(y.data(), x.data(), norm.gamma.data(), norm.beta.data(), n, 1e-5f);
+    table.layer_norm({y.data(), n, x.data(), n, 1, n, norm.gamma.data(), norm.beta.data(), 1e-5f});
     benchmark::ClobberMemory();
   }
   count_elements(state, static_cast<double>(n));

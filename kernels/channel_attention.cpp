@@ -155,7 +155,7 @@ void attend_channels(Context& context, View<float> x, View<float> v, const Atten
     const Buffers b = buffers_of(thread);
     const std::int64_t rows = s.count(p);
     const View<Element> qkv = b.qkv.row_range(0, rows);
-    for (std::int64_t r = 0; r < rows; ++r) b.normed.put_normed(r, x.row(p * s.rows + r), weights.norm, b.spare);
+    b.normed.put_normed(0, x.row_range(p * s.rows, rows), weights.norm, b.spare);
     multiply_rows(table, b.scratch, qkv, b.normed.rows(rows), weights.qkv);
     In::keep(table, v.row_range(p * s.rows, rows), qkv.col_range(2 * s.c, s.c));
     In::add_up(table, s, View<float>(partials + p * s.c * s.width, s.c, s.width), qkv.col_range(0, s.c),

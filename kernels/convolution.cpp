@@ -25,7 +25,7 @@ void gather_patch(const KernelTable& table, float* dst, View<const float> src, G
       }
       const float* pixel = src.row(y * grid.width + x);
       if (norm != nullptr) {
-        table.layer_norm(dst, pixel, norm->gamma.data(), norm->beta.data(), channels, norm->eps);
+        table.layer_norm({dst, 0, pixel, 0, 1, channels, norm->gamma.data(), norm->beta.data(), norm->eps});
       } else {
         std::memcpy(dst, pixel, static_cast<std::size_t>(channels) * sizeof(float));
       }
@@ -64,7 +64,7 @@ void patch_embedding(Context& context, View<float> dst, View<const float> src, G
     for (std::int64_t r = 0; r < panel.rows; ++r) {
       const std::int64_t token = index * rows + r;
       gather_patch(table, b.patch, src, grid, embedding, norm, token / out.width, token % out.width);
-      b.patches.put(r, b.patch, nullptr);
+      b.patches.put(r, View<const float>(b.patch, 1, depth), nullptr);
     }
     multiply_rows(table, b.scratch, panel, b.patches.rows(panel.rows), embedding.proj);
   });

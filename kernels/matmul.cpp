@@ -38,9 +38,7 @@ void multiply_by_rows(Context& context, const Results& dst, View<const Element> 
   context.reserve(RowConverter::spare_floats(linear.weight));
   context.parallel_for(parts.parts, [&](std::int64_t part, int thread) {
     const Share share = {parts.begin(part), parts.size(part), 0, linear.weight.panels()};
-    for (std::int64_t r = share.row; r < share.row + share.rows; ++r) {
-      converter.put(r, a.row(r), context.scratch(thread));
-    }
+    converter.put(share.row, a.row_range(share.row, share.rows), context.scratch(thread));
     if (share.rows > 0) multiply({context.table(), nullptr, dst, rows, linear, options}, share);
   });
 }
@@ -130,7 +128,7 @@ void mlp_block_with(Context& context, View<float> x, const Norm& norm, const Lin
     if (rows == 0) return;
     Pieces memory(context.scratch(thread));
     const PanelBuffers<Hidden> b = buffers_in(memory);
-    for (std::int64_t r = 0; r < rows; ++r) b.normed.put_normed(r, panel.row(r), norm, b.spare);
+    b.normed.put_normed(0, panel, norm, b.spare);
     const View<Hidden> hidden = b.hidden.row_range(0, rows);
     multiply_rows(table, b.scratch, hidden, b.normed.rows(rows), fc1, {.gelu = true});
     multiply_rows(table, b.scratch, panel, rows_of(hidden, fc2.weight, b.activated, nullptr), fc2, {.residual = panel});

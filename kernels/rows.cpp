@@ -23,36 +23,48 @@ RowConverter::RowConverter(const KernelTable& table, const PackedMatrix& weight,
   }
 }
 
-void RowConverter::put(std::int64_t row, const float* src, float* spare) const {
-  if (quantized_.data != nullptr) {
-    const std::int64_t r = terms_ * row;
-    float* const rest = terms_ == 2 ? spare : nullptr;
-    table_.quantize_row(quantized_.row(r), scales_ + r, zeros_ + r, rest, src, k_);
-    if (terms_ == 2) table_.quantize_row(quantized_.row(r + 1), scales_ + r + 1, zeros_ + r + 1, nullptr, rest, k_);
-  } else if (bf16_.data != nullptr) {
-    table_.round_row(bf16_.row(row), src, k_);
-  } else {
-    std::copy_n(src, k_, floats_.row(row));
+void RowConverter::put(std::int64_t row, View<const float> src, float* spare) const {
+  if (quantized_.data != nullptr && terms_ == 1) {
+    table_.quantize({quantized_.row(row), quantized_.stride, scales_ + row, zeros_ + row, src.data, nullptr, src.stride,
+                     src.rows, k_});
+    return;
+  }
+  for (std::int64_t i = 0; i < src.rows; ++i) {
+    if (quantized_.data != nullptr) {
+      const std::int64_t r = 2 * (row + i);
+      table_.quantize_with_rest(quantized_.row(r), scales_ + r, zeros_ + r, spare, src.row(i), k_);
+      table_.quantize({quantized_.row(r + 1), 0, scales_ + r + 1, zeros_ + r + 1, spare, nullptr, 0, 1, k_});
+    } else if (bf16_.data != nullptr) {
+      table_.round_row(bf16_.row(row + i), src.row(i), k_);
+    } else {
+      std::copy_n(src.row(i), k_, floats_.row(row + i));
+    }
   }
 }
 
-void RowConverter::put(std::int64_t row, const std::uint16_t* src, float*) const {
+void RowConverter::put(std::int64_t row, View<const std::uint16_t> src, float*) const {
   if (quantized_.data != nullptr) {
-    table_.quantize_bf16_row(quantized_.row(row), scales_ + row, zeros_ + row, src, k_);
-  } else {
-    std::copy_n(src, k_, bf16_.row(row));
+    table_.quantize({quantized_.row(row), quantized_.stride, scales_ + row, zeros_ + row, nullptr, src.data, src.stride,
+                     src.rows, k_});
+    return;
   }
+  for (std::int64_t i = 0; i < src.rows; ++i) std::copy_n(src.row(i), k_, bf16_.row(row + i));
 }
 
-void RowConverter::put_normed(std::int64_t row, const float* src, const Norm& norm, float* spare) const {
-  float* const normed = floats_.data != nullptr ? floats_.row(row) : spare;
-  table_.layer_norm(normed, src, norm.gamma.data(), norm.beta.data(), k_, norm.eps);
-  if (normed == spare) put(row, normed, nullptr);
+void RowConverter::put_normed(std::int64_t row, View<const float> src, const Norm& norm, float* spare) const {
+  for (std::int64_t i = 0; i < src.rows; i += kTogether) {
+    const View<const float> some = src.row_range(i, std::min(kTogether, src.rows - i));
+    const View<float> normed = floats_.data != nullptr ? floats_.row_range(row + i, some.rows)
+                                                       : View<float>(spare, some.rows, k_, padded_stride(k_));
+    table_.layer_norm({normed.data, normed.stride, some.data, some.stride, some.rows, k_, norm.gamma.data(),
+                       norm.beta.data(), norm.eps});
+    if (floats_.data == nullptr) put(row + i, normed, nullptr);
+  }
 }
 
 void RowConverter::put_zeros(std::int64_t row, float* spare) const {
   std::fill_n(spare, k_, 0.0f);
-  put(row, spare, spare);
+  put(row, View<const float>(spare, 1, k_), spare + k_);
 }
 
 Rows RowConverter::rows(std::int64_t count) const {

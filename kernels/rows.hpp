@@ -16,7 +16,7 @@ inline bool converts_rows(const PackedMatrix& weight) { return weight.dtype() ==
 /// Whether `linear` can give its results in bf16: they are read once more, to be rounded or quantised, and take half
 /// the memory. Only without a residual.
 inline bool gives_bf16(const KernelTable& table, const Linear& linear) {
-  return table.quantize_bf16_row != nullptr && converts_rows(linear.weight) && linear.out() % table.nr == 0;
+  return table.results_in_bf16 && converts_rows(linear.weight) && linear.out() % table.nr == 0;
 }
 
 /// Results of a product, in one of two types.
@@ -69,19 +69,22 @@ class RowConverter {
                Pieces& memory);
 
   /// Floats of `spare` below: a thread's own.
-  static std::int64_t spare_floats(const PackedMatrix& weight) { return padded_stride(weight.k()); }
+  static std::int64_t spare_floats(const PackedMatrix& weight) { return kTogether * padded_stride(weight.k()); }
 
-  void put(std::int64_t row, const float* src, float* spare) const;
+  /// Row `row` and those after it from src.
+  void put(std::int64_t row, View<const float> src, float* spare) const;
   /// From bf16, with weights whose rows are converted, one term and k whole panels.
-  void put(std::int64_t row, const std::uint16_t* src, float* spare) const;
+  void put(std::int64_t row, View<const std::uint16_t> src, float* spare) const;
   /// layer_norm(src), with one term.
-  void put_normed(std::int64_t row, const float* src, const Norm& norm, float* spare) const;
+  void put_normed(std::int64_t row, View<const float> src, const Norm& norm, float* spare) const;
   void put_zeros(std::int64_t row, float* spare) const;
 
   /// The first `count` rows.
   Rows rows(std::int64_t count) const;
 
  private:
+  static constexpr std::int64_t kTogether = 8;  // normed rows in L1
+
   const KernelTable& table_;
   std::int64_t k_;
   int terms_;
@@ -95,7 +98,7 @@ class RowConverter {
 template <typename Element>
 Rows rows_of(View<Element> a, const PackedMatrix& weight, const RowConverter& converter, float* spare) {
   if (reads_directly<Element>(weight)) return Rows::of(View<const Element>(a));
-  for (std::int64_t r = 0; r < a.rows; ++r) converter.put(r, a.row(r), spare);
+  converter.put(0, View<const Element>(a), spare);
   return converter.rows(a.rows);
 }
 

@@ -10,21 +10,14 @@ namespace {
 constexpr std::int64_t kRowsATask = 32;  // small enough to share, large enough to pay for it
 constexpr std::int64_t kChunk = 8192;    // columns of one partial log-sum-exp
 
-/// body(row) for all rows, several rows a task.
-template <typename Body>
-void for_each_row(Context& context, std::int64_t rows, const Body& body) {
-  const std::int64_t tasks = (rows + kRowsATask - 1) / kRowsATask;
-  context.parallel_for(tasks, [&](std::int64_t task, int) {
-    const std::int64_t end = std::min(rows, (task + 1) * kRowsATask);
-    for (std::int64_t row = task * kRowsATask; row < end; ++row) body(row);
-  });
-}
-
 }  // namespace
 
 void layer_norm(Context& context, View<float> dst, View<const float> src, const Norm& norm) {
-  for_each_row(context, src.rows, [&](std::int64_t row) {
-    context.table().layer_norm(dst.row(row), src.row(row), norm.gamma.data(), norm.beta.data(), src.cols, norm.eps);
+  const std::int64_t tasks = (src.rows + kRowsATask - 1) / kRowsATask;
+  context.parallel_for(tasks, [&](std::int64_t task, int) {
+    const std::int64_t row = task * kRowsATask, rows = std::min(kRowsATask, src.rows - row);
+    context.table().layer_norm({dst.row(row), dst.stride, src.row(row), src.stride, rows, src.cols, norm.gamma.data(),
+                                norm.beta.data(), norm.eps});
   });
 }
 

@@ -47,11 +47,10 @@ constexpr std::int64_t kMostDepth8 = 65536;
 /// With two terms, each row of C is the sum of those of two rows of q that lie next to each other: the row and what
 /// quantising it has left.
 struct GemmBlock8 {
-  float* c;  // or nullptr
-  std::uint16_t*
-      c_bf16;  // instead: C rounded to bf16, where quantize_bf16_row is given; n is whole panels, no residual
+  float* c;               // or nullptr
+  std::uint16_t* c_bf16;  // instead, where results_in_bf16: C rounded; n is whole panels, there is no residual
   std::int64_t c_stride;
-  const std::uint8_t* a;  // q: rows that quantize_row made
+  const std::uint8_t* a;  // q: rows that quantize made
   std::int64_t a_stride;
   int terms;  // 1 or 2: rows of q for a row of C
   const float* row_scale;
@@ -93,6 +92,30 @@ struct GemmBlock16 {
   const std::int16_t* panel;  // [k / 2][nr][2]
   const float* column_scale;  // [nr]
   std::int64_t m, n, k;       // k is even
+};
+
+/// dst = (src - mean) / sqrt(variance + eps) * gamma + beta, row by row over n elements, two passes; dst may be src.
+struct NormBlock {
+  float* dst;
+  std::int64_t dst_stride;
+  const float* src;
+  std::int64_t src_stride;
+  std::int64_t rows, n;
+  const float *gamma, *beta;
+  float eps;
+};
+
+/// Rows in 8 bits: dst[i] = round(src[i] / scale) + zero in [0, top_level], where scale = (max - min) / top_level of
+/// the row and 0, and zeros from k up to a multiple of depth_unit. The scale is NaN where src is not finite, and no
+/// positive one is below 2^-126.
+struct QuantizeBlock {
+  std::uint8_t* dst;
+  std::int64_t dst_stride;
+  float *scale, *zero;            // [rows]
+  const float* src;               // or nullptr
+  const std::uint16_t* src_bf16;  // instead, where results_in_bf16: k is whole panels
+  std::int64_t src_stride;
+  std::int64_t rows, k;
 };
 
 /// Rows of scores that become softmax weights in bf16, before they are divided by their sum:
@@ -139,22 +162,20 @@ struct KernelTable {
   int tile_rows;
   int top_level;
   int quad_limit;
+  bool results_in_bf16;   // 8-bit and bf16 products can round their results to bf16
   bool bf16_beats_fixed;  // bf16 products are quicker than those of 16-bit integers, which are more exact
   // --- matrix products ---------------------------------------------------------------------------------
   void (*gemm_f32_f32_f32p)(const GemmBlock& block);
   // The same with half-precision panels that are widened in registers; for few rows (m <= mr).
   void (*gemm_f32_f32_f16p)(const GemmBlock& block);
   void (*gemm_f32_f32_bf16p)(const GemmBlock& block);
-  // dst[i] = round(src[i] / scale) + zero in [0, top_level], where scale = (max - min) / top_level of the row and 0,
-  // and zeros from k up to a multiple of depth_unit. The scale is NaN where src is not finite, and no positive one is
-  // below 2^-126. rest[i] = src[i] - scale * (dst[i] - zero), unless it is nullptr. Where it is not, the scale is
-  // rounded up to 16 bits, so that the products are exact and all tables leave the same rest.
-  void (*quantize_row)(std::uint8_t* dst, float* scale, float* zero, float* rest, const float* src, std::int64_t k);
-  // The same, without a rest, for a row of bf16 of whole panels. nullptr where products cannot give their results in
-  // bf16.
-  void (*quantize_bf16_row)(std::uint8_t* dst, float* scale, float* zero, const std::uint16_t* src, std::int64_t k);
+  void (*quantize)(const QuantizeBlock& block);
+  // One row, of which rest[i] = src[i] - scale * (dst[i] - zero) is left. The scale is rounded up to 16 bits, so that
+  // the products are exact and all tables leave the same rest.
+  void (*quantize_with_rest)(std::uint8_t* dst, float* scale, float* zero, float* rest, const float* src,
+                             std::int64_t k);
   // dst[i] = round(src[i] / scale), |dst| <= 127, with the smallest scale that quad_limit allows, and zeros from k up
-  // to a multiple of depth_unit; their sum. The scale is NaN where src is not finite, and as in quantize_row.
+  // to a multiple of depth_unit; their sum. The scale is NaN where src is not finite, and as in quantize.
   void (*quantize_column)(std::int8_t* dst, float* scale, std::int32_t* sum, const float* src, std::int64_t k);
   void (*gemm_f32_u8_s8p)(const GemmBlock8& block);
   // 16-bit fixed point. Largest |x[i]|, NaN where any is not finite. dst[i] = round(factor * src[i]), within 16 bits,
@@ -170,8 +191,7 @@ struct KernelTable {
   void (*widen_f16)(float* dst, const std::uint16_t* src, std::int64_t n);
   void (*widen_bf16)(float* dst, const std::uint16_t* src, std::int64_t n);
   // --- rows --------------------------------------------------------------------------------------------
-  // dst = (src - mean) / sqrt(variance + eps) * gamma + beta over n elements, two passes; dst may be src.
-  void (*layer_norm)(float* dst, const float* src, const float* gamma, const float* beta, std::int64_t n, float eps);
+  void (*layer_norm)(const NormBlock& block);
   // x = softmax(scale * x) over n elements, in place.
   void (*softmax)(float* x, std::int64_t n, float scale);
   // The same rounded to fixed point: dst[i] = round(32767 p[i]), and zeros as in fix_row; x is overwritten. Returns

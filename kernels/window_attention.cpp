@@ -34,16 +34,14 @@ struct WindowBuffers {
   }
 };
 
-/// Calls body(row of the window, token of the map) for the window's tokens; token is -1 in the padding.
+/// Calls body(first row of the window, first token of the map, tokens in the map) for each line of the window.
 template <typename Body>
-void for_each_token(Grid grid, int window, std::int64_t index, const Body& body) {
+void for_each_line(Grid grid, int window, std::int64_t index, const Body& body) {
   const std::int64_t across = (grid.width + window - 1) / window;
   const std::int64_t y0 = index / across * window, x0 = index % across * window;
   for (std::int64_t y = 0; y < window; ++y) {
-    for (std::int64_t x = 0; x < window; ++x) {
-      const bool inside = y0 + y < grid.height && x0 + x < grid.width;
-      body(y * window + x, inside ? (y0 + y) * grid.width + x0 + x : std::int64_t{-1});
-    }
+    const std::int64_t inside = y0 + y < grid.height ? std::min<std::int64_t>(window, grid.width - x0) : 0;
+    body(y * window, (y0 + y) * grid.width + x0, inside);
   }
 }
 
@@ -60,12 +58,9 @@ void attend_windows(Context& context, View<float> x, Grid grid, int window, cons
   context.parallel_for(windows, [&](std::int64_t index, int thread) {
     Pieces memory(context.scratch(thread));
     const WindowBuffers<Element> b(table, head, tokens, weights, memory);
-    for_each_token(grid, window, index, [&](std::int64_t row, std::int64_t token) {
-      if (token < 0) {
-        b.normed.put_zeros(row, b.spare);
-      } else {
-        b.normed.put_normed(row, x.row(token), weights.norm, b.spare);
-      }
+    for_each_line(grid, window, index, [&](std::int64_t row, std::int64_t token, std::int64_t inside) {
+      if (inside > 0) b.normed.put_normed(row, x.row_range(token, inside), weights.norm, b.spare);
+      for (std::int64_t i = inside; i < window; ++i) b.normed.put_zeros(row + i, b.spare);
     });
     multiply_rows(table, b.scratch, b.qkv, b.normed.rows(tokens), weights.qkv);
     for (std::int64_t first = 0; first < c; first += head_dim) {
@@ -74,8 +69,8 @@ void attend_windows(Context& context, View<float> x, Grid grid, int window, cons
     }
     const Rows attended = rows_of(b.attended, weights.proj.weight, b.mixed, nullptr);
     multiply_rows(table, b.scratch, b.projected, attended, weights.proj);
-    for_each_token(grid, window, index, [&](std::int64_t row, std::int64_t token) {
-      if (token >= 0) table.add(x.row(token), b.projected.row(row), c);
+    for_each_line(grid, window, index, [&](std::int64_t row, std::int64_t token, std::int64_t inside) {
+      for (std::int64_t i = 0; i < inside; ++i) table.add(x.row(token + i), b.projected.row(row + i), c);
     });
   });
 }

@@ -231,7 +231,7 @@ TEST_CASE("attention from bf16 gives the bits of attention from its floats", "[k
 TEST_CASE("queries and keys and values stay in bf16 only where attention is in bf16 as well", "[kernels]") {
   Random random(59);
   for (const KernelTable* table : tables_8bit()) {
-    const bool given = table->quantize_bf16_row != nullptr;
+    const bool given = table->results_in_bf16;
     const TestLinear bytes(*table, random, 8, 96, DType::s8), floats(*table, random, 8, 96, DType::f16);
     CAPTURE(table->name);
     CHECK(qkv_in_bf16(*table, bytes.linear, 32) == (given && table->bf16_beats_fixed));

@@ -88,7 +88,7 @@ TEST_CASE("the scalar table comes first and needs nothing", "[kernels]") {
 TEST_CASE("tables are complete and have the tile the blocking expects", "[kernels]") {
   for (const KernelTable* t : tables_8bit()) {
     CAPTURE(t->name);
-    CHECK((t->quantize_row && t->quantize_column && t->gemm_f32_u8_s8p && t->depth_unit % 8 == 0));
+    CHECK((t->quantize && t->quantize_with_rest && t->quantize_column && t->gemm_f32_u8_s8p && t->depth_unit % 8 == 0));
     CHECK((t->top_level > 0 && t->top_level <= 255));
     CHECK(t->top_level * t->quad_limit < 1 << 15);  // or sums of four products would not fit 16 bits
     CHECK((t->gemm_f32_f32_f32p && t->gemm_f32_f32_f16p && t->gemm_f32_f32_bf16p && t->widen_f16 && t->widen_bf16));
@@ -99,7 +99,7 @@ TEST_CASE("tables are complete and have the tile the blocking expects", "[kernel
     CHECK(kBlockRows % t->tile_rows == 0);
     CHECK((t->round_row == nullptr) == (t->gemm_f32_bf16_bf16p == nullptr));
     CHECK((t->round_row == nullptr) == (t->softmax_bf16 == nullptr));
-    CHECK((t->quantize_bf16_row == nullptr || t->gemm_f32_bf16_bf16p != nullptr));
+    CHECK((!t->results_in_bf16 || t->gemm_f32_bf16_bf16p != nullptr));
     CHECK((t->features & ~cpu_features()) == 0);
   }
 }

@@ -37,7 +37,11 @@ struct QuantizedRow {
     GuardedBuffer<std::uint8_t> dst(padded_depth(table, k));
     GuardedBuffer<float> rest(k);
     float origin = -1;
-    table.quantize_row(dst.data(), &scale, &origin, with_rest ? rest.data() : nullptr, src.data(), k);
+    if (with_rest) {
+      table.quantize_with_rest(dst.data(), &scale, &origin, rest.data(), src.data(), k);
+    } else {
+      table.quantize({dst.data(), 0, &scale, &origin, src.data(), nullptr, 0, 1, k});
+    }
     zero = static_cast<std::int32_t>(origin);
     CHECK(static_cast<float>(zero) == origin);
     CHECK((dst.intact() && rest.intact()));

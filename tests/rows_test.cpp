@@ -80,7 +80,7 @@ TEST_CASE("multiply_rows gives the bits of matmul from rows put in any order", "
     GuardedRows rows(table, layer.linear.weight, m, form.two_terms);
     for (std::int64_t i = 0; i < m; ++i) {
       const std::int64_t r = (7 * i + 2) % m;  // every row once: no m is a multiple of 7
-      rows->put(r, a.view().row(r), rows.spare());
+      rows->put(r, a.view().row_range(r, 1), rows.spare());
     }
     GuardedBuffer<float> scratch(multiply_rows_scratch(table));
     multiply_rows(table, scratch.data(), by_rows.view(), rows->rows(m), layer.linear, options);
@@ -99,7 +99,7 @@ TEST_CASE("a converter gives its first rows as if there were no others", "[kerne
     const TestLinear layer(table, weight, {}, form.type);
     const MatmulOptions options = {.two_terms = form.two_terms};
     GuardedRows rows(table, layer.linear.weight, capacity, form.two_terms);
-    for (std::int64_t r = 0; r < capacity; ++r) rows->put(r, a.view().row(r), rows.spare());
+    for (std::int64_t r = 0; r < capacity; ++r) rows->put(r, a.view().row_range(r, 1), rows.spare());
     GuardedBuffer<float> scratch(multiply_rows_scratch(table));
     Context context(table, 1);
     for (const std::int64_t count : {1, 17, 39}) {
@@ -127,11 +127,11 @@ TEST_CASE("rows are put normed and as zeros with the bits of layer_norm and of a
     const TestLinear layer(table, weight, {}, form.type);
     GuardedRows plain(table, layer.linear.weight, m), at_once(table, layer.linear.weight, m);
     for (std::int64_t r = m - 1; r >= 0; --r) {
-      plain->put(r, normed.view().row(r), plain.spare());
+      plain->put(r, normed.view().row_range(r, 1), plain.spare());
       if (r == 4) {
         at_once->put_zeros(r, at_once.spare());
       } else {
-        at_once->put_normed(r, a.view().row(r), norm.norm, at_once.spare());
+        at_once->put_normed(r, a.view().row_range(r, 1), norm.norm, at_once.spare());
       }
     }
     CAPTURE(table.name, k, name_of(form.type.dtype));
@@ -146,7 +146,7 @@ TEST_CASE("rows are put normed and as zeros with the bits of layer_norm and of a
 /// The tables whose products give their results in bf16; may be empty.
 std::vector<const KernelTable*> tables_with_bf16_results() {
   std::vector<const KernelTable*> some = tables_8bit();
-  std::erase_if(some, [](const KernelTable* table) { return table->quantize_bf16_row == nullptr; });
+  std::erase_if(some, [](const KernelTable* table) { return !table->results_in_bf16; });
   return some;
 }
 
@@ -154,7 +154,7 @@ TEST_CASE("a table gives results in bf16 here or emulated", "[kernels]") {
   if (tables_with_bf16_results().empty()) WARN("no AMX, and no SIMDe or no AVX2 to emulate it: nothing is tested here");
   Random random(74);
   for (const KernelTable* table : tables_8bit()) {
-    const bool given = table->quantize_bf16_row != nullptr;
+    const bool given = table->results_in_bf16;
     const TestLinear panels(*table, random, 40, 2 * table->nr, DType::s8), columns(*table, random, 40, 17, DType::s8),
         floats(*table, random, 40, 2 * table->nr, DType::f16);
     CAPTURE(table->name);
@@ -284,8 +284,8 @@ TEST_CASE("a row of bf16 is quantised as its floats are", "[kernels]") {
       }
       GuardedBuffer<std::uint8_t> from_floats(depth), from_bits(depth);
       float scale = -1, zero = -1, bits_scale = -2, bits_zero = -2;
-      table->quantize_row(from_floats.data(), &scale, &zero, nullptr, values.data(), k);
-      table->quantize_bf16_row(from_bits.data(), &bits_scale, &bits_zero, bits.data(), k);
+      table->quantize({from_floats.data(), 0, &scale, &zero, values.data(), nullptr, 0, 1, k});
+      table->quantize({from_bits.data(), 0, &bits_scale, &bits_zero, nullptr, bits.data(), 0, 1, k});
       CHECK(std::equal(from_bits.data(), from_bits.data() + depth, from_floats.data()));
       CHECK((bits_scale == scale || (std::isnan(bits_scale) && std::isnan(scale))));
       CHECK(bits_zero == zero);
@@ -327,8 +327,8 @@ TEST_CASE("rows put from bf16 are those put from their floats", "[kernels]") {
             bits[static_cast<std::size_t>(i)] = half_bits(a.view().row(r)[i], DType::bf16);
             a.view().row(r)[i] = half_value(bits[static_cast<std::size_t>(i)], DType::bf16);
           }
-          from_floats->put(r, a.view().row(r), from_floats.spare());
-          from_bits->put(r, bits.data(), from_bits.spare());
+          from_floats->put(r, a.view().row_range(r, 1), from_floats.spare());
+          from_bits->put(r, View<const std::uint16_t>(bits.data(), 1, bits.size()), from_bits.spare());
         }
         CAPTURE(table->name, name_of(type.dtype), k);
         CHECK(from_bits.holds_the_same_as(from_floats));

@@ -50,9 +50,9 @@ TEST_CASE("layer_norm kernel", "[kernels]") {
     const RandomRow gamma(random, n), beta(random, n), src(random, n, 1, 0.5f, n % 3);
     RandomRow dst(random, n);
     const reference::Norm expected = {reference::matrix(gamma), reference::matrix(beta), 1e-5f};
-    table.layer_norm(dst.data(), src.data(), gamma.data(), beta.data(), n, 1e-5f);
+    table.layer_norm({dst.data(), n, src.data(), n, 1, n, gamma.data(), beta.data(), 1e-5f});
     check_close(dst, reference::layer_norm(reference::matrix(src), expected));
-    table.layer_norm(src.data(), src.data(), gamma.data(), beta.data(), n, 1e-5f);
+    table.layer_norm({src.data(), n, src.data(), n, 1, n, gamma.data(), beta.data(), 1e-5f});
     check_same_bits(src, dst);
     CHECK((dst.intact() && src.intact()));
   });
@@ -70,7 +70,7 @@ TEST_CASE("layer_norm of alternating ones is exact", "[kernels]") {
     gamma.fill([&] { return small_integer(random); });
     beta.fill([&] { return small_integer(random); });
     const Matrix expected = reference::matrix(x).cwiseProduct(reference::matrix(gamma)) + reference::matrix(beta);
-    table.layer_norm(x.view().data, x.view().data, gamma.view().data, beta.view().data, n, 0.0f);
+    table.layer_norm({x.view().data, n, x.view().data, n, 1, n, gamma.view().data, beta.view().data, 0.0f});
     check_equal(x, expected);
   }
 }
@@ -86,7 +86,7 @@ TEST_CASE("layer_norm survives a mean much larger than the spread", "[kernels]")
   gamma.fill([] { return 1.0f; });
   beta.fill([] { return 0.0f; });
   const Matrix expected = reference::matrix(x).array() - 1024;
-  table.layer_norm(x.view().data, x.view().data, gamma.view().data, beta.view().data, n, 0.0f);
+  table.layer_norm({x.view().data, n, x.view().data, n, 1, n, gamma.view().data, beta.view().data, 0.0f});
   check_equal(x, expected);  // sums of integers below 2^24
 }
 
@@ -130,7 +130,7 @@ TEST_CASE("one NaN in a row is not lost", "[kernels]") {
     const auto all_nan = [&](const float* row) {
       return std::all_of(row, row + n, [](float v) { return std::isnan(v); });
     };
-    table.layer_norm(dst.data(), x.data(), gamma.data(), beta.data(), n, 1e-5f);
+    table.layer_norm({dst.data(), n, x.data(), n, 1, n, gamma.data(), beta.data(), 1e-5f});
     CHECK(all_nan(dst.data()));
     table.gelu(dst.data(), x.data(), n);
     CHECK(std::isnan(dst.data()[n / 3]));

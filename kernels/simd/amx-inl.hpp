@@ -383,16 +383,12 @@ void gemm_tiles(const typename Tiles::Block& whole) {
   if (meanwhile.rows() > 0) meanwhile.finish(meanwhile.rows());
 }
 
-void quantize_bf16_row(std::uint8_t* dst, float* scale, float* zero, const std::uint16_t* src, std::int64_t k) {
-  quantize_elements(dst, scale, zero, nullptr, src, k);
-}
-
 /// The table with its 8-bit and bf16 products by tiles.
 constexpr KernelTable with_tiles(KernelTable t) {
   t.tile_rows = kTileRows;
   t.gemm_f32_u8_s8p = gemm_tiles<TilesS8>;
   t.bf16_beats_fixed = true;
-  t.quantize_bf16_row = quantize_bf16_row;
+  t.results_in_bf16 = true;
   t = with_rounding(t);
   t.gemm_f32_bf16_bf16p = gemm_tiles<TilesBf16>;
   return t;

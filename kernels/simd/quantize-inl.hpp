@@ -16,78 +16,147 @@ inline float short_scale(float step) {
   return step;
 }
 
-/// The range of a row and 0. Two registers of each bound: one would wait for itself.
+/// The range of a row and 0. kWays registers of each bound: one would wait for itself.
+template <int kWays>
 struct RowRange {
-  F32 low[2], high[2], poison[2];  // poison: 0, or NaN when any element is not finite
+  F32 low[kWays], high[kWays], poison[kWays];  // poison: 0, or NaN when any element is not finite
 
   RowRange() {
-    for (int j = 0; j < 2; ++j) low[j] = high[j] = poison[j] = set1(0.0f);
+    for (int j = 0; j < kWays; ++j) low[j] = high[j] = poison[j] = set1(0.0f);
   }
   void include(int j, F32 x) {
     low[j] = min(x, low[j]);
     high[j] = max(x, high[j]);
     poison[j] = fma(x, set1(0.0f), poison[j]);
   }
-  float least() const { return -reduce_max(set1(0.0f) - min(low[0], low[1])); }
-  float most() const { return reduce_max(max(high[0], high[1])); }
-  float bad() const { return reduce_add(poison[0] + poison[1]); }
+  float least() const { return -reduce_max(set1(0.0f) - min(low[0], low[kWays - 1])); }
+  float most() const { return reduce_max(max(high[0], high[kWays - 1])); }
+  float bad() const { return reduce_add(kWays == 1 ? poison[0] : poison[0] + poison[kWays - 1]); }
 };
 
-/// Elements of a row of bf16, whose length is whole registers.
+/// What turns the values of one row into 8 bits. The range includes 0, so that 0 is exact: q = round(x / scale) + zero,
+/// scale = (max - min) / kTopLevel or, for what is tinier, usable_scale of it.
+struct RowQuantizer {
+  F32 factor;
+  I32 offset;
+  float step;
+  std::int32_t shift;
+
+  template <int kWays>
+  RowQuantizer(const RowRange<kWays>& range, bool short_step, float* scale, float* zero) {
+    const float least = range.least(), most = range.most(), bad = range.bad();
+    step = usable_scale((most - least) / static_cast<float>(kTopLevel));
+    if (short_step) step = short_scale(step);
+    const float inverse = step > 0 ? 1.0f / step : 0.0f;
+    *scale = step + bad;
+    // Between 0 and kTopLevel for finite rows; a row that is not finite has NaN as its scale, whatever its q.
+    const float origin = bad == 0 ? -least * inverse : 0.0f;
+    shift = static_cast<std::int32_t>(origin + 0.5f);
+    *zero = static_cast<float>(shift);
+    factor = set1(bad == 0 ? inverse : 0.0f);
+    offset = set1_i32(shift);
+  }
+  /// No x / scale rounds below -zero, which is rounded to the nearest, half up. The sum of two that are rounded may be
+  /// one too large.
+  static I32 quantize(F32 x, F32 factor, I32 offset) {
+    return min(add(to_integer(x * factor), offset), set1_i32(kTopLevel));
+  }
+  I32 operator()(F32 x) const { return quantize(x, factor, offset); }
+};
+
+/// The last n values of a row, fewer than a register, and zeros up to a multiple of kDepthUnit; at: their index.
+inline void store_last_bytes(std::uint8_t* dst, I32 q, std::int64_t at, std::int64_t n) {
+  std::uint8_t tail[F32::kLanes];
+  store_bytes(tail, q);
+  std::int64_t i = at;
+  for (; i < at + n; ++i) dst[i] = tail[i - at];
+  for (; i % kDepthUnit != 0; ++i) dst[i] = 0;
+}
+
+// Elements of a row of bf16, whose length is whole registers.
 inline F32 load(const std::uint16_t* p) { return load_bf16(p); }
-inline F32 load_lanes(const std::uint16_t* p, std::int64_t) { return load_bf16(p); }
 inline F32 load_partial(const std::uint16_t* p, std::int64_t) { return load_bf16(p); }
 
-/// dst = quantised src[0, k), and zeros up to a multiple of kDepthUnit; rest = what that leaves of src, unless nullptr.
-/// The range includes 0, so that 0 is exact: q = round(x / scale) + zero, scale = (max - min) / kTopLevel or, for what
-/// is tinier, usable_scale of it.
-template <typename Element>
-inline void quantize_elements(std::uint8_t* dst, float* scale, float* zero, float* rest, const Element* src,
-                              std::int64_t k) {
+/// A few rows side by side: each waits for its range.
+template <int kRows, typename Element>
+inline void quantize_few(const QuantizeBlock& b, const Element* first, std::int64_t row) {
   constexpr std::int64_t lanes = F32::kLanes;
-  RowRange range;
+  constexpr int kWays = kRows == 1 ? 2 : 1;
+  const Element* const src = first + row * b.src_stride;
+  std::uint8_t* const dst = b.dst + row * b.dst_stride;
+  const std::int64_t whole = b.k / lanes * lanes, rest = b.k - whole;
+  RowRange<kWays> range[kRows];
+  std::int64_t i = 0;
+  for (; i + kWays * lanes <= whole; i += kWays * lanes) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+      for (int j = 0; j < kWays; ++j) range[r].include(j, load(src + r * b.src_stride + i + j * lanes));
+    }
+  }
+  if (i < whole) range[0].include(0, load(src + i));  // of two ways, which are for one row
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows && rest > 0; ++r) range[r].include(0, load_partial(src + r * b.src_stride + whole, rest));
+  const auto quantizer = [&](int r) { return RowQuantizer(range[r], false, b.scale + row + r, b.zero + row + r); };
+  F32 factor[kRows];
+  I32 offset[kRows];
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+    const RowQuantizer q = quantizer(r);
+    factor[r] = q.factor;
+    offset[r] = q.offset;
+  }
+  const auto quantized = [&](int r, F32 x) { return RowQuantizer::quantize(x, factor[r], offset[r]); };
+  for (i = 0; i < whole; i += lanes) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      store_bytes(dst + r * b.dst_stride + i, quantized(r, load(src + r * b.src_stride + i)));
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+    const F32 x = rest > 0 ? load_partial(src + r * b.src_stride + whole, rest) : set1(0.0f);
+    store_last_bytes(dst + r * b.dst_stride, quantized(r, x), whole, rest);
+  }
+}
+
+template <typename Element>
+inline void quantize_rows(const QuantizeBlock& b, const Element* src) {
+  std::int64_t row = 0;
+  for (; row + kRowsAtOnce <= b.rows; row += kRowsAtOnce) quantize_few<kRowsAtOnce>(b, src, row);
+  for (; row < b.rows; ++row) quantize_few<1>(b, src, row);
+}
+
+void quantize(const QuantizeBlock& b) {
+#if defined(FL_SIMD_AMX)
+  if (b.src == nullptr) return quantize_rows(b, b.src_bf16);
+#endif
+  quantize_rows(b, b.src);
+}
+
+void quantize_with_rest(std::uint8_t* dst, float* scale, float* zero, float* rest, const float* src, std::int64_t k) {
+  constexpr std::int64_t lanes = F32::kLanes;
+  RowRange<2> range;
   std::int64_t i = 0;
   for (; i + 2 * lanes <= k; i += 2 * lanes) {
     range.include(0, load(src + i));
     range.include(1, load(src + i + lanes));
   }
   for (; i < k; i += lanes) range.include(0, load_lanes(src + i, k - i < lanes ? k - i : lanes));
-  const float least = range.least(), most = range.most(), bad = range.bad();
-  float step = usable_scale((most - least) / static_cast<float>(kTopLevel));
-  if (rest != nullptr) step = short_scale(step);
-  const float inverse = step > 0 ? 1.0f / step : 0.0f;
-  *scale = step + bad;
-  // Between 0 and kTopLevel for finite rows; a row that is not finite has NaN as its scale, whatever its q.
-  const float origin = bad == 0 ? -least * inverse : 0.0f;
-  const auto shift = static_cast<std::int32_t>(origin + 0.5f);
-  *zero = static_cast<float>(shift);
-  const F32 factor = set1(bad == 0 ? inverse : 0.0f);
-  const I32 offset = set1_i32(shift), top = set1_i32(kTopLevel);
-  // No x / scale rounds below -zero, which is rounded to the nearest, half up. The sum of two that are rounded may
-  // be one too large.
-  const auto quantized = [&](F32 x) { return min(add(to_integer(x * factor), offset), top); };
-  const I32 centre = set1_i32(-shift);
-  const F32 negative_step = set1(-step);
+  const RowQuantizer quantized(range, true, scale, zero);
+  const I32 centre = set1_i32(-quantized.shift);
+  const F32 negative_step = set1(-quantized.step);
   const auto left = [&](F32 x, I32 q) { return fma(to_float(add(q, centre)), negative_step, x); };
   for (i = 0; i + lanes <= k; i += lanes) {
     const F32 x = load(src + i);
     const I32 q = quantized(x);
     store_bytes(dst + i, q);
-    if (rest != nullptr) store(rest + i, left(x, q));
+    store(rest + i, left(x, q));
   }
-  if (i < k) {
-    const F32 x = load_partial(src + i, k - i);
-    const I32 q = quantized(x);
-    std::uint8_t tail[lanes];
-    store_bytes(tail, q);
-    for (std::int64_t j = i; j < k; ++j) dst[j] = tail[j - i];
-    if (rest != nullptr) store_partial(rest + i, left(x, q), k - i);
-  }
-  for (i = k; i % kDepthUnit != 0; ++i) dst[i] = 0;
-}
-
-void quantize_row(std::uint8_t* dst, float* scale, float* zero, float* rest, const float* src, std::int64_t k) {
-  quantize_elements(dst, scale, zero, rest, src, k);
+  const F32 x = i < k ? load_partial(src + i, k - i) : set1(0.0f);
+  const I32 q = quantized(x);
+  store_last_bytes(dst, q, i, k - i);
+  if (i < k) store_partial(rest + i, left(x, q), k - i);
 }
 
 #if defined(FL_SIMD_VNNI) || defined(FL_SIMD_SCALAR)

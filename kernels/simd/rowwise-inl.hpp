@@ -23,7 +23,8 @@ inline float reduce_sum(const float* x, std::int64_t n, const Term& term) {
   return sum;
 }
 
-void layer_norm(float* dst, const float* src, const float* gamma, const float* beta, std::int64_t n, float eps) {
+inline void layer_norm_row(float* dst, const float* src, const float* gamma, const float* beta, std::int64_t n,
+                           float eps) {
   const float count = static_cast<float>(n);
   const float mean = reduce_sum(src, n, [](F32 x) { return x; }) / count;
   const F32 centre = set1(mean);
@@ -40,6 +41,13 @@ void layer_norm(float* dst, const float* src, const float* gamma, const float* b
     const std::int64_t rest = n - i;
     const F32 x = (load_partial(src + i, rest) - centre) * scale;
     store_partial(dst + i, fma(x, load_partial(gamma + i, rest), load_partial(beta + i, rest)), rest);
+  }
+}
+
+/// One row after the other: what it reads is far away, and comes in best as one stream.
+void layer_norm(const NormBlock& b) {
+  for (std::int64_t r = 0; r < b.rows; ++r) {
+    layer_norm_row(b.dst + r * b.dst_stride, b.src + r * b.src_stride, b.gamma, b.beta, b.n, b.eps);
   }
 }
 
@@ -147,8 +155,10 @@ inline void dot_few(float* dst, const float* x, const float* const (&rows)[kRows
   }
   if (i < n) {
     const F32 factor = load_partial(x + i, n - i);
+#pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) acc[r] = fma(factor, load_partial(rows[r] + i, n - i), acc[r]);
   }
+#pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) dst[r] = reduce_add(acc[r]);
 }
 

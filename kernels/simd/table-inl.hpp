@@ -14,7 +14,8 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
   t.gemm_f32_f32_f32p = gemm<kRows, PanelF32>;
   t.gemm_f32_f32_f16p = gemm<kRows, PanelF16>;
   t.gemm_f32_f32_bf16p = gemm<kRows, PanelBf16>;
-  t.quantize_row = quantize_row;
+  t.quantize = quantize;
+  t.quantize_with_rest = quantize_with_rest;
   t.quantize_column = quantize_column;
   t.gemm_f32_u8_s8p = gemm8;
   t.magnitude = magnitude;

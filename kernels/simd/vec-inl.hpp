@@ -211,6 +211,8 @@ constexpr int kTogether = 4;
 constexpr int kTogether = 2;
 #endif
 
+constexpr int kRowsAtOnce = kTogether;  // the same for rows that each wait for a sum
+
 template <int N, typename Op>
 inline F32s<N> for_each_register(const Op& op) {
   F32s<N> r;
