@@ -161,13 +161,13 @@ FinishRows<Tiles> finish_rows_of(const typename Tiles::Block& g) {
   if (g.n < kPanelWidth || Tiles::terms(g) == 2) return finish_rows_partly<Tiles>;
   const bool residual = g.epilogue.residual != nullptr;
   if (g.epilogue.gelu) {
-    if (g.c_bf16 != nullptr) return finish_rows<Tiles, {.gelu = true, .residual = false, .rounded = true}>;
-    return residual ? finish_rows<Tiles, {.gelu = true, .residual = true, .rounded = false}>
-                    : finish_rows<Tiles, {.gelu = true, .residual = false, .rounded = false}>;
+    if (g.c_bf16 != nullptr) return finish_rows<Tiles, Finish{.gelu = true, .residual = false, .rounded = true}>;
+    return residual ? finish_rows<Tiles, Finish{.gelu = true, .residual = true, .rounded = false}>
+                    : finish_rows<Tiles, Finish{.gelu = true, .residual = false, .rounded = false}>;
   }
-  if (g.c_bf16 != nullptr) return finish_rows<Tiles, {.gelu = false, .residual = false, .rounded = true}>;
-  return residual ? finish_rows<Tiles, {.gelu = false, .residual = true, .rounded = false}>
-                  : finish_rows<Tiles, {.gelu = false, .residual = false, .rounded = false}>;
+  if (g.c_bf16 != nullptr) return finish_rows<Tiles, Finish{.gelu = false, .residual = false, .rounded = true}>;
+  return residual ? finish_rows<Tiles, Finish{.gelu = false, .residual = true, .rounded = false}>
+                  : finish_rows<Tiles, Finish{.gelu = false, .residual = false, .rounded = false}>;
 }
 
 /// What the vector units do while the tile unit multiplies, a share at each step: the epilogue of the rows before, be
