@@ -81,9 +81,8 @@ template <typename Block>
     return for_each_register<kPanelRegisters>([&](int j) { return load_lanes(p + j * F32::kLanes, lanes(j)); });
   };
   const Row bias = e.bias != nullptr ? load_row(e.bias) : Row{};
-  float* c = g.c + row0 * g.c_stride;
   const float* residual = e.residual != nullptr ? e.residual + row0 * e.residual_stride : nullptr;
-  for (int i = 0; i < rows; ++i, tile += kPanelWidth, c += g.c_stride) {
+  for (int i = 0; i < rows; ++i, tile += kPanelWidth) {
     Row x = load_several<kPanelRegisters>(tile) + bias;
     if (e.gelu) x = gelu_of(g, x);
     if (residual != nullptr) {
@@ -91,6 +90,7 @@ template <typename Block>
       residual += e.residual_stride;
     }
     if (stored_in_bf16(g, row0 + i, x)) continue;
+    float* const c = g.c + (row0 + i) * g.c_stride;
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) store_lanes(c + j * F32::kLanes, x.v[j], lanes(j));
   }
