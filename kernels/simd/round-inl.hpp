@@ -125,9 +125,8 @@ inline void softmax_bf16_few(const SoftmaxBlock& b, std::int64_t row) {
 }
 
 void softmax_bf16(const SoftmaxBlock& b) {
-  constexpr int kRows = 4;
   std::int64_t row = 0;
-  for (; row + kRows <= b.rows; row += kRows) softmax_bf16_few<kRows>(b, row);
+  for (; row + kRowsAtOnce <= b.rows; row += kRowsAtOnce) softmax_bf16_few<kRowsAtOnce>(b, row);
   for (; row < b.rows; ++row) softmax_bf16_few<1>(b, row);
 }
 

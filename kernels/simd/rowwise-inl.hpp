@@ -155,10 +155,8 @@ inline void dot_few(float* dst, const float* x, const float* const (&rows)[kRows
   }
   if (i < n) {
     const F32 factor = load_partial(x + i, n - i);
-#pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) acc[r] = fma(factor, load_partial(rows[r] + i, n - i), acc[r]);
   }
-#pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) dst[r] = reduce_add(acc[r]);
 }
 
