@@ -125,7 +125,7 @@ struct PanelBuffers {
       : spare(memory.take<float>(RowConverter::spare_floats(weights.qkv.weight))),
         scratch(memory.take<float>(multiply_rows_scratch(table))),
         normed(table, weights.qkv.weight, s.rows, false, memory),
-        converted(table, weights.proj.weight, reads_directly<float>(weights.proj.weight) ? 0 : s.rows, false, memory),
+        converted(converter_of<float>(table, weights.proj.weight, s.rows, memory)),
         qkv(memory.take<Element>(s.rows * (3 * s.c + 32)), s.rows, 3 * s.c, 3 * s.c + 32),
         mixed(memory.take<float>(s.rows * padded_stride(s.c)), s.rows, s.c, padded_stride(s.c)),
         products(table, s, memory) {}

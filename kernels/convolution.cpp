@@ -47,12 +47,13 @@ void patch_embedding(Context& context, View<float> dst, View<const float> src, G
   FL_DCHECK(dst.rows == out.tokens() && src.rows == grid.tokens());
   const std::int64_t rows = std::clamp<std::int64_t>(kPatchFloats / depth / table.mr, 4, 32) * table.mr;
   struct Buffers {
-    float *patch, *scratch;
-    RowConverter patches;
+    float* scratch;
+    View<float> patches;
+    RowConverter converted;
     Buffers(const KernelTable& table, const PackedMatrix& weight, std::int64_t rows, Pieces& memory)
-        : patch(memory.take<float>(weight.k())),
-          scratch(memory.take<float>(multiply_rows_scratch(table))),
-          patches(table, weight, rows, false, memory) {}
+        : scratch(memory.take<float>(multiply_rows_scratch(table))),
+          patches(memory.take<float>(rows * padded_stride(weight.k())), rows, weight.k(), padded_stride(weight.k())),
+          converted(converter_of<float>(table, weight, rows, memory)) {}
   };
   Pieces needed;
   Buffers(table, embedding.proj.weight, rows, needed);
@@ -63,10 +64,11 @@ void patch_embedding(Context& context, View<float> dst, View<const float> src, G
     const View<float> panel = dst.row_range(index * rows, std::min(rows, dst.rows - index * rows));
     for (std::int64_t r = 0; r < panel.rows; ++r) {
       const std::int64_t token = index * rows + r;
-      gather_patch(table, b.patch, src, grid, embedding, norm, token / out.width, token % out.width);
-      b.patches.put(r, View<const float>(b.patch, 1, depth), nullptr);
+      gather_patch(table, b.patches.row(r), src, grid, embedding, norm, token / out.width, token % out.width);
     }
-    multiply_rows(table, b.scratch, panel, b.patches.rows(panel.rows), embedding.proj);
+    const View<float> patches = b.patches.row_range(0, panel.rows);
+    multiply_rows(table, b.scratch, panel, rows_of(patches, embedding.proj.weight, b.converted, nullptr),
+                  embedding.proj);
   });
 }
 

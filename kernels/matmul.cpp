@@ -107,7 +107,7 @@ struct PanelBuffers {
       : spare(memory.take<float>(RowConverter::spare_floats(fc1.weight))),
         scratch(memory.take<float>(multiply_rows_scratch(table))),
         normed(table, fc1.weight, rows, false, memory),
-        activated(table, fc2.weight, reads_directly<Hidden>(fc2.weight) ? 0 : rows, false, memory),
+        activated(converter_of<Hidden>(table, fc2.weight, rows, memory)),
         hidden(memory.take<Hidden>(rows * (fc1.out() + 32)), rows, fc1.out(), fc1.out() + 32) {}
 };
 

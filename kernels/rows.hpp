@@ -94,6 +94,12 @@ class RowConverter {
   float *scales_ = nullptr, *zeros_ = nullptr;
 };
 
+/// A converter for rows_of of `Element`: without memory where such rows are read directly.
+template <typename Element>
+RowConverter converter_of(const KernelTable& table, const PackedMatrix& weight, std::int64_t capacity, Pieces& memory) {
+  return RowConverter(table, weight, reads_directly<Element>(weight) ? 0 : capacity, false, memory);
+}
+
 /// `a` as products with `weight` read it: itself, or converted.
 template <typename Element>
 Rows rows_of(View<Element> a, const PackedMatrix& weight, const RowConverter& converter, float* spare) {

@@ -24,7 +24,7 @@ struct WindowBuffers {
       : spare(memory.take<float>(RowConverter::spare_floats(weights.qkv.weight))),
         scratch(memory.take<float>(multiply_rows_scratch(table))),
         normed(table, weights.qkv.weight, t, false, memory),
-        mixed(table, weights.proj.weight, reads_directly<float>(weights.proj.weight) ? 0 : t, false, memory) {
+        mixed(converter_of<float>(table, weights.proj.weight, t, memory)) {
     const std::int64_t c = weights.proj.in(), stride = 3 * c + 32;
     qkv = {memory.take<Element>(t * stride), t, 3 * c, stride};
     attended = projected = {memory.take<float>(t * padded_stride(c)), t, c, padded_stride(c)};

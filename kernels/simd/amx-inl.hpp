@@ -290,31 +290,29 @@ class PanelProduct {
  public:
   using Block = typename Tiles::Block;
 
-  PanelProduct(const Block& g, float* scratch, Meanwhile<Tiles>& meanwhile)
-      : g_(g), scratch_(scratch), meanwhile_(meanwhile), in_place_(Tiles::sums_are_result(g)) {}
+  PanelProduct(const Block& g, std::int64_t steps, float* scratch, Meanwhile<Tiles>& meanwhile)
+      : g_(g), steps_(steps), scratch_(scratch), meanwhile_(meanwhile), in_place_(Tiles::sums_are_result(g)) {}
 
   /// Rows [row0, row0 + rows), whole pairs of tiles, piece of k by piece, so that the piece stays in L1.
   void multiply_strip(std::int64_t row0, std::int64_t rows) {
-    const std::int64_t steps = g_.k * Tiles::kElementBytes / kTileBytes;
-    const std::int64_t pieces = (steps + kPieceSteps - 1) / kPieceSteps;
+    const std::int64_t pieces = (steps_ + kPieceSteps - 1) / kPieceSteps;
     for (std::int64_t piece = 0; piece < pieces; ++piece) {
-      const std::int64_t first = piece * steps / pieces, last = (piece + 1) * steps / pieces;
+      const std::int64_t first = piece * steps_ / pieces, last = (piece + 1) * steps_ / pieces;
       for (std::int64_t row = 0; row < rows; row += kStepRows) {
         const Sums sums = sums_of(row0 + row, row);
         multiply<true>(row0 + row, first, last, sums);
-        if (last == steps) leave(row0 + row, kStepRows, sums);
+        if (last == steps_) leave(row0 + row, kStepRows, sums);
       }
     }
   }
 
   /// The last rows, fewer than two tiles of them.
   void multiply_rest(std::int64_t row0, int rows) {
-    const std::int64_t steps = g_.k * Tiles::kElementBytes / kTileBytes;
     const Sums sums = sums_of(row0, 0);
     if (rows > kTileRows) {
-      multiply<true>(row0, 0, steps, sums);
+      multiply<true>(row0, 0, steps_, sums);
     } else {
-      multiply<false>(row0, 0, steps, sums);
+      multiply<false>(row0, 0, steps_, sums);
     }
     leave(row0, rows, sums);
   }
@@ -337,6 +335,7 @@ class PanelProduct {
   }
 
   const Block& g_;
+  std::int64_t steps_;  // of k
   float* scratch_;
   Meanwhile<Tiles>& meanwhile_;
   bool in_place_;
@@ -367,7 +366,7 @@ void gemm_tiles(const typename Tiles::Block& whole) {
   Meanwhile<Tiles> meanwhile;
   TileHeights heights;
   for_each_panel(whole, [&](const typename Tiles::Block& g, const void* next) {
-    PanelProduct<Tiles> product(g, scratch, meanwhile);
+    PanelProduct<Tiles> product(g, steps, scratch, meanwhile);
     meanwhile.begin_panel(next, g.k * Tiles::kElementBytes * kPanelWidth, steps * (g.m / kStepRows + 1));
     if (strips > 0) heights.set(kTileRows, kTileRows);
     for (std::int64_t row = 0; row < strips; row += kStripRows) {
