@@ -44,7 +44,7 @@ void sum_strip(std::int32_t (&sums)[kStripColumns], const std::byte* strip, std:
 
 PackedMatrix::PackedMatrix(const KernelTable& table, WeightType type, std::int64_t n, std::int64_t k,
                            std::shared_ptr<const std::byte> strips)
-    : shared_(std::move(strips)), n_(n), k_(k), depth_(k), nr_(table.nr), dtype_(type.dtype) {
+    : table_(&table), shared_(std::move(strips)), n_(n), k_(k), depth_(k), nr_(table.nr), dtype_(type.dtype) {
   FL_DCHECK(shared_ == nullptr || dtype_ == DType::s8);
   FL_DCHECK(dtype_ != DType::s8 || k <= kMostDepth8);
   FL_DCHECK(!type.paired || (dtype_ == DType::bf16 && table.gemm_f32_bf16_bf16p != nullptr));
@@ -59,7 +59,6 @@ PackedMatrix::PackedMatrix(const KernelTable& table, WeightType type, std::int64
     element_bytes_ = panels() * nr_ * k * size;
   }
   if (dtype_ == DType::s8) {
-    quantize_column_ = table.quantize_column;
     scales_ = Buffer<float>(panels() * nr_);
     sums_ = Buffer<std::int32_t>(panels() * nr_);
   }
@@ -95,12 +94,27 @@ void PackedMatrix::pack_groups(std::int64_t first_n, std::int64_t count, const v
   }
 }
 
-void PackedMatrix::pack_quantized(std::int64_t first_n, std::int64_t count, const float* src) {
-  std::vector<std::int8_t> rows(static_cast<std::size_t>(count * row_depth()));
-  for (std::int64_t r = 0; r < count; ++r) {
-    const std::int64_t n = first_n + r;
-    quantize_column_(rows.data() + r * row_depth(), &scales_[n], &sums_[n], src + r * k_, k_);
+/// body(r, row) for rows r of src[count][k], as floats.
+template <typename Body>
+void PackedMatrix::for_each_row(std::int64_t count, DType stored, const void* src, const Body& body) const {
+  if (stored == DType::f32) {
+    for (std::int64_t r = 0; r < count; ++r) body(r, static_cast<const float*>(src) + r * k_);
+    return;
   }
+  const auto widen = stored == DType::f16 ? table_->widen_f16 : table_->widen_bf16;
+  std::vector<float> row(static_cast<std::size_t>(k_));
+  for (std::int64_t r = 0; r < count; ++r) {
+    widen(row.data(), static_cast<const std::uint16_t*>(src) + r * k_, k_);
+    body(r, row.data());
+  }
+}
+
+void PackedMatrix::pack_quantized(std::int64_t first_n, std::int64_t count, DType stored, const void* src) {
+  std::vector<std::int8_t> rows(static_cast<std::size_t>(count * row_depth()));
+  for_each_row(count, stored, src, [&](std::int64_t r, const float* row) {
+    const std::int64_t n = first_n + r;
+    table_->quantize_column(rows.data() + r * row_depth(), &scales_[n], &sums_[n], row, k_);
+  });
   pack_groups(first_n, count, rows.data());
   clear_missing_columns(first_n + count);
 }
@@ -123,15 +137,22 @@ void PackedMatrix::clear_missing_columns(std::int64_t end) {
   std::fill(sums_.data() + n_, sums_.data() + sums_.size(), 0);
 }
 
-void PackedMatrix::pack_floats(std::int64_t first_n, std::int64_t count, const float* src) {
-  FL_DCHECK(dtype_ != DType::f16);
-  if (dtype_ == DType::f32) return pack_rows(first_n, count, src);
-  if (dtype_ == DType::bf16) {
-    std::vector<std::uint16_t> bits(static_cast<std::size_t>(count * k_));
-    std::transform(src, src + count * k_, bits.begin(), f32_to_bf16);
-    return pack_rows(first_n, count, bits.data());
-  }
-  pack_quantized(first_n, count, src);
+void PackedMatrix::pack_converted(std::int64_t first_n, std::int64_t count, DType stored, const void* src) {
+  FL_DCHECK(stored != DType::s8 && dtype_ != DType::f16);
+  if (dtype_ == DType::s8) return pack_quantized(first_n, count, stored, src);
+  const auto pack = [&]<typename T>(T, const auto& convert) {
+    std::vector<T> rows(static_cast<std::size_t>(count * k_));
+    for_each_row(count, stored, src, [&](std::int64_t r, const float* row) {
+      std::transform(row, row + k_, rows.begin() + r * k_, convert);
+    });
+    pack_rows(first_n, count, rows.data());
+  };
+  if (dtype_ == DType::f32) return pack(float{}, [](float value) { return value; });
+  pack(std::uint16_t{}, [](float value) { return f32_to_bf16(value); });
+}
+
+void PackedMatrix::pack(std::int64_t first_n, std::int64_t count, DType stored, const void* src) {
+  return stored == dtype_ ? pack_rows(first_n, count, src) : pack_converted(first_n, count, stored, src);
 }
 
 void PackedMatrix::unpack_column(std::int64_t n, float* dst) const {

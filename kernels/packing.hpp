@@ -85,9 +85,13 @@ class PackedMatrix {
   /// Not for 8-bit matrices. Throws std::bad_alloc.
   void pack_rows(std::int64_t first_n, std::int64_t count, const void* src);
 
-  /// The same from f32, converted to this matrix's dtype: bf16 to the nearest, 8-bit with the smallest scale that the
-  /// limits allow. Not for f16. Throws std::bad_alloc.
-  void pack_floats(std::int64_t first_n, std::int64_t count, const float* src);
+  /// The same from src[count][k] of the dtype `stored`, f32, f16 or bf16, converted where that is another than this
+  /// matrix's: f32 exactly, bf16 to the nearest, 8-bit with the smallest scale that the limits allow. Nothing is
+  /// converted to f16. Throws std::bad_alloc.
+  void pack(std::int64_t first_n, std::int64_t count, DType stored, const void* src);
+  void pack_floats(std::int64_t first_n, std::int64_t count, const float* src) {
+    pack(first_n, count, DType::f32, src);
+  }
 
   /// All strips of an 8-bit matrix that owns them, [stored_strips][stored_depth / 4][16][4], for those who have them
   /// quantised already, within the table's quad_limit.
@@ -100,7 +104,10 @@ class PackedMatrix {
   void unpack_column(std::int64_t n, float* dst) const;
 
  private:
-  void pack_quantized(std::int64_t first_n, std::int64_t count, const float* src);
+  void pack_converted(std::int64_t first_n, std::int64_t count, DType stored, const void* src);
+  void pack_quantized(std::int64_t first_n, std::int64_t count, DType stored, const void* src);
+  template <typename Body>
+  void for_each_row(std::int64_t count, DType stored, const void* src, const Body& body) const;
   void pack_groups(std::int64_t first_n, std::int64_t count, const void* rows);
   void clear_missing_columns(std::int64_t end);
   std::int64_t row_depth() const { return strip_bytes_ / kStripGroupBytes * group_; }
@@ -109,6 +116,7 @@ class PackedMatrix {
     return elements() + n / kStripColumns * strip_bytes_ + n % kStripColumns * (kStripGroupBytes / kStripColumns);
   }
 
+  const KernelTable* table_ = nullptr;
   Buffer<std::byte> storage_;
   std::shared_ptr<const std::byte> shared_;  // in place of storage_
   std::int64_t element_bytes_ = 0;
@@ -120,7 +128,6 @@ class PackedMatrix {
   std::int64_t depth_ = 0;
   int nr_ = 1;
   int group_ = 1;  // values of k side by side in a panel
-  decltype(KernelTable::quantize_column) quantize_column_ = nullptr;
   DType dtype_ = DType::f32;
 };
 

@@ -27,7 +27,7 @@ else()
   message(STATUS "SIMDe not found: the AVX-512, VNNI and AMX tables are tested only where the CPU has them")
 endif()
 
-foreach(name thread_pool panels matmul rows matmul8 matmul_bf16 rowwise attention attention_bf16 attention_fixed convolution isa)
+foreach(name thread_pool packing panels matmul rows matmul8 matmul_bf16 rowwise attention attention_bf16 attention_fixed convolution isa)
   florence2_test(${name}_test florence2_kernel_support)
 endforeach()
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "tests/kernel_support.hpp"
 #include "tests/support.hpp"
 
 namespace florence2 {
@@ -185,6 +186,36 @@ TEST_CASE("paired bf16 lies in pairs of rows, as deep as the table's unit", "[ke
       for (std::int64_t i = 0; i < k; ++i) {
         CHECK(unpacked[static_cast<std::size_t>(i)] == bf16_to_f32(bits[static_cast<std::size_t>((n - 1) * k + i)]));
       }
+    }
+  }
+}
+
+TEST_CASE("rows of another type are packed as what they are when widened", "[kernels]") {
+  const KernelTable& table = *GENERATE(from_range(test::tables_8bit()));
+  const DType stored = GENERATE(DType::f16, DType::bf16);
+  CAPTURE(table.name, name_of(stored));
+  constexpr std::int64_t n = 37, k = 70;
+  test::Random random(7);
+  std::vector<std::uint16_t> halves(n * k);
+  std::vector<float> floats(halves.size());
+  for (std::size_t i = 0; i < halves.size(); ++i) {
+    const float value = random.uniform() * (i % 5 == 0 ? 1e-6f : 1.0f);  // some are subnormal in f16
+    halves[i] = stored == DType::f16 ? f32_to_f16(value) : f32_to_bf16(value);
+    floats[i] = stored == DType::f16 ? f16_to_f32(halves[i]) : bf16_to_f32(halves[i]);
+  }
+  std::vector<WeightType> types{DType::f32, DType::bf16, DType::s8};
+  if (table.gemm_f32_bf16_bf16p != nullptr) types.emplace_back(DType::bf16, true);
+  for (const WeightType type : types) {
+    CAPTURE(name_of(type.dtype), type.paired);
+    PackedMatrix expected(table, type, n, k), packed(table, type, n, k);
+    expected.pack_floats(0, n, floats.data());
+    packed.pack(0, 32, stored, halves.data());  // in two pieces
+    packed.pack(32, n - 32, stored, halves.data() + 32 * k);
+    std::vector<float> expected_column(k), column(k);
+    for (std::int64_t i = 0; i < n; ++i) {
+      expected.unpack_column(i, expected_column.data());
+      packed.unpack_column(i, column.data());
+      CHECK(column == expected_column);
     }
   }
 }

@@ -69,15 +69,12 @@ Status parallel_pieces(ThreadPool& pool, std::int64_t total, std::int64_t piece,
   return lowest == nullptr ? Status() : std::move(lowest->status);
 }
 
-/// The type in which rows are read that a matrix of type `packed` shall hold: as stored, or f32 to be converted.
-DType read_dtype(WeightType packed, DType stored) { return packed.dtype == stored ? stored : DType::f32; }
-
 /// Rows of so many bytes that make a piece of about kChunkBytes, which begins where packing can begin.
 std::int64_t piece_rows(const PackedMatrix& packed, std::int64_t row_bytes) {
   return std::max<std::int64_t>(1, kChunkBytes / (row_bytes * packed.pack_unit())) * packed.pack_unit();
 }
 
-/// Packs a matrix whose rows fill(first, count, dst, thread) provides in `dtype`: the matrix's own, or f32.
+/// Packs a matrix whose rows fill(first, count, dst, thread) provides in `dtype`.
 template <typename Fill>
 Status pack_pieces(ThreadPool& pool, PackedMatrix& packed, DType dtype, std::vector<Buffer<std::byte>>& pieces,
                    const Fill& fill) {
@@ -87,11 +84,7 @@ Status pack_pieces(ThreadPool& pool, PackedMatrix& packed, DType dtype, std::vec
   return parallel_pieces(pool, packed.n(), rows, [&](std::int64_t first, std::int64_t count, int thread) -> Status {
     std::byte* piece = pieces[static_cast<std::size_t>(thread)].data();
     FL_TRY(fill(first, count, piece, thread));
-    if (dtype == packed.dtype()) {
-      packed.pack_rows(first, count, piece);
-    } else {
-      packed.pack_floats(first, count, reinterpret_cast<const float*>(piece));
-    }
+    packed.pack(first, count, dtype, piece);
     return {};
   });
 }
@@ -199,10 +192,8 @@ Result<PackedMatrix> WeightReader::packed_rows(const KernelTable& table, std::sp
   }
   const DType first_dtype = parts[0].dtype;
   const bool same = std::all_of(parts.begin(), parts.end(), [&](const Stored& p) { return p.dtype == first_dtype; });
-  const DType stored = same ? first_dtype : DType::f32;
-  const WeightType type = packed_type(names[0], stored);
-  const DType dtype = read_dtype(type, stored);
-  PackedMatrix packed(table, type, out * static_cast<std::int64_t>(parts.size()), in);
+  const DType dtype = same ? first_dtype : DType::f32;
+  PackedMatrix packed(table, packed_type(names[0], dtype), out * static_cast<std::int64_t>(parts.size()), in);
   FL_TRY(pack_pieces(*pool_, packed, dtype, pieces_,
                      [&](std::int64_t row, std::int64_t count, std::byte* dst, int) -> Status {
                        while (count > 0) {  // a piece may reach over the end of a part
@@ -259,7 +250,7 @@ Result<Linear> WeightReader::projection(const KernelTable& table, std::int64_t d
   if (!ms_layout_ || is_quantized(name)) return linear(table, name, d, cv, false);
   FL_ASSIGN(const Stored tensor, expect(name + ".weight", std::array{cv, d}));
   const WeightType packed = packed_type(name, tensor.dtype);
-  const DType dtype = read_dtype(packed, tensor.dtype);
+  const DType dtype = tensor.dtype;
   const auto size = static_cast<std::int64_t>(size_of(dtype));
   Buffer<std::byte> stored(tensor.elements * size);  // its rows are our columns: all are needed for each piece
   FL_TRY(read(tensor, 0, tensor.elements, dtype, stored.data()));
@@ -282,7 +273,7 @@ Result<Linear> WeightReader::patch_linear(const KernelTable& table, std::string_
   if (is_quantized(names[0])) return linears(table, names, out, row_elements, true);
   FL_ASSIGN(const Stored tensor, expect(names[0] + ".weight", std::array<std::int64_t, 4>{out, in, kernel, kernel}));
   const WeightType packed = packed_type(names[0], tensor.dtype);
-  const DType dtype = read_dtype(packed, tensor.dtype);
+  const DType dtype = tensor.dtype;
   const std::int64_t row_bytes = row_elements * static_cast<std::int64_t>(size_of(dtype));
   std::vector<Buffer<std::byte>> rows(pieces_.size());  // one stored row a thread
   for (Buffer<std::byte>& row : rows) row.ensure(row_bytes);
@@ -482,7 +473,7 @@ Status WeightReader::read(const Stored& tensor, std::int64_t first, std::int64_t
                           std::byte* dst) const {
   const auto stored_size = static_cast<std::int64_t>(size_of(tensor.dtype));
   const bool widen = dtype != tensor.dtype;
-  if (widen && tensor.dtype == DType::s8) return damaged(*tensor.info, " has dtype I8, expected F32, F16 or BF16");
+  if (tensor.dtype == DType::s8) return damaged(*tensor.info, " has dtype I8, expected F32, F16 or BF16");
   // A value to be widened is read into the second half of the memory that it will fill.
   std::byte* stored = widen ? dst + count * stored_size : dst;
   const auto bytes = static_cast<std::size_t>(count * stored_size);
