@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 
 #include "kernels/product.hpp"
@@ -52,11 +53,24 @@ TEST_CASE("the forced table is the one in use", "[kernels]") {
   }
 }
 
+/// What Linux says of the first CPU, or nothing.
+std::string cpu_description() {
+  std::ifstream file("/proc/cpuinfo");
+  std::string text, line;
+  while (std::getline(file, line) && !line.empty()) text += line + " ";
+  return text;
+}
+
 TEST_CASE("without a forced table the fastest is in use", "[kernels]") {
   const ForcedIsa forced("");
   const auto active = active_table();
   REQUIRE(active);
-  CHECK(*active == available_tables().back());
+  const std::string cpu = cpu_description();
+  const bool slow_bf16 =
+      cpu.find("GenuineIntel") != std::string::npos && cpu.find(" avx512_fp16 ") != std::string::npos;
+  std::string_view fastest = available_tables().back()->name;
+  if (fastest == "avx512_bf16" && slow_bf16) fastest = "avx512_vnni";
+  CHECK((*active)->name == fastest);
 }
 
 TEST_CASE("unknown and absent tables are errors", "[kernels]") {
