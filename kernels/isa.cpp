@@ -99,8 +99,8 @@ std::uint32_t detect() {
   return features;
 }
 
-/// Intel's cores with AVX512-FP16 take a dot product of bf16 in the time of four multiply-adds of f32, which do the work of
-/// two (measured on family 6 model 207): what they are meant to multiply bf16 with is tiles.
+/// Intel's cores with AVX512-FP16 take a dot product of bf16 in the time of four multiply-adds of f32, which do the
+/// work of two (measured on family 6 model 207): what they are meant to multiply bf16 with is tiles.
 bool slow_bf16_dots() {
   constexpr unsigned kGenu = 0x756E6547;  // of "GenuineIntel"
   return cpuid(0, 0).ebx == kGenu && has(cpuid(7, 0).edx, 23);

@@ -35,6 +35,7 @@ inline void layer_norm_row(float* dst, const float* src, const float* gamma, con
   const F32 scale = set1(1.0f / __builtin_sqrtf(squares / count + eps));
   std::int64_t i = 0;
   for (; i + F32::kLanes <= n; i += F32::kLanes) {
+    __builtin_prefetch(src + i + 4 * n, 0, 2);
     store(dst + i, fma((load(src + i) - centre) * scale, load(gamma + i), load(beta + i)));
   }
   if (i < n) {
