@@ -23,8 +23,9 @@ inline float reduce_sum(const float* x, std::int64_t n, const Term& term) {
   return sum;
 }
 
-inline void layer_norm_row(float* dst, const float* src, const float* gamma, const float* beta, std::int64_t n,
-                           float eps) {
+/// `later`: a row that will be read soon, which is asked for meanwhile.
+inline void layer_norm_row(float* dst, const float* src, const float* later, const float* gamma, const float* beta,
+                           std::int64_t n, float eps) {
   const float count = static_cast<float>(n);
   const float mean = reduce_sum(src, n, [](F32 x) { return x; }) / count;
   const F32 centre = set1(mean);
@@ -35,7 +36,7 @@ inline void layer_norm_row(float* dst, const float* src, const float* gamma, con
   const F32 scale = set1(1.0f / __builtin_sqrtf(squares / count + eps));
   std::int64_t i = 0;
   for (; i + F32::kLanes <= n; i += F32::kLanes) {
-    __builtin_prefetch(src + i + 4 * n, 0, 2);
+    __builtin_prefetch(later + i, 0, 2);
     store(dst + i, fma((load(src + i) - centre) * scale, load(gamma + i), load(beta + i)));
   }
   if (i < n) {
@@ -45,10 +46,14 @@ inline void layer_norm_row(float* dst, const float* src, const float* gamma, con
   }
 }
 
-/// One row after the other: what it reads is far away, and comes in best as one stream.
+/// One row after the other: what it reads is far away, and comes in best as one stream. The hardware follows a stream
+/// no further than to the end of a page, so rows are asked for some before they are read, those behind the block too: a
+/// block is usually part of a larger matrix.
 void layer_norm(const NormBlock& b) {
+  constexpr std::int64_t kAhead = 4;
   for (std::int64_t r = 0; r < b.rows; ++r) {
-    layer_norm_row(b.dst + r * b.dst_stride, b.src + r * b.src_stride, b.gamma, b.beta, b.n, b.eps);
+    const float* const src = b.src + r * b.src_stride;
+    layer_norm_row(b.dst + r * b.dst_stride, src, src + kAhead * b.src_stride, b.gamma, b.beta, b.n, b.eps);
   }
 }
 
