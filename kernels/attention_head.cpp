@@ -169,17 +169,15 @@ void attend_in(const Shape& shape, View<float> dst, View<const Element> q, const
 
 std::int64_t HeadAttention::packed_floats() const {
   return with_arithmetic(arithmetic_, [&](auto in) {
-    Pieces pieces;
-    typename decltype(in)::Packed({table_, length_, head_dim_}, pieces);
-    return pieces.floats();
+    return floats_taken([&](Pieces& pieces) { typename decltype(in)::Packed({table_, length_, head_dim_}, pieces); });
   });
 }
 
 std::int64_t HeadAttention::scratch_floats(std::int64_t queries) const {
   return with_arithmetic(arithmetic_, [&](auto in) {
-    Pieces pieces;
-    typename decltype(in)::Scratch({table_, length_, head_dim_}, pieces, std::min(queries, kQueryRows));
-    return pieces.floats();
+    return floats_taken([&](Pieces& pieces) {
+      typename decltype(in)::Scratch({table_, length_, head_dim_}, pieces, std::min(queries, kQueryRows));
+    });
   });
 }
 

@@ -131,25 +131,30 @@ struct PanelBuffers {
         products(table, s, memory) {}
 };
 
+/// What the threads share: each panel's q^T k, and what becomes of their sum.
+template <typename In>
+struct SharedBuffers {
+  float* partials;  // [panels][c, width]
+  typename In::Mixer mixer;
+
+  SharedBuffers(const KernelTable& table, const Sizes& s, Pieces& memory)
+      : partials(memory.take<float>(s.panels * s.c * s.width)), mixer(table, s, memory) {}
+};
+
 template <typename In, typename Element>
 void attend_channels(Context& context, View<float> x, View<float> v, const AttentionWeights& weights) {
   using Buffers = PanelBuffers<In, Element>;
   const KernelTable& table = context.table();
   const Sizes s(x, weights.heads);
-  Pieces needed;
-  Buffers(table, s, weights, needed);
-  context.reserve(needed.floats());
+  const auto buffers_in = [&](Pieces& memory) { return Buffers(table, s, weights, memory); };
+  context.reserve(floats_taken(buffers_in));
   const auto buffers_of = [&](int thread) {
     Pieces memory(context.scratch(thread));
-    return Buffers(table, s, weights, memory);
+    return buffers_in(memory);
   };
-  // Shared by the threads: each panel's q^T k, [panels][c, width], and what becomes of them.
-  Pieces counted;
-  counted.take<float>(s.panels * s.c * s.width);
-  typename In::Mixer(table, s, counted);
-  Pieces shared(context.shared(counted.floats()));
-  float* const partials = shared.take<float>(s.panels * s.c * s.width);
-  const typename In::Mixer mixer(table, s, shared);
+  const auto shared_in = [&](Pieces& memory) { return SharedBuffers<In>(table, s, memory); };
+  Pieces memory(context.shared(floats_taken(shared_in)));
+  const SharedBuffers<In> shared = shared_in(memory);
 
   context.parallel_for(s.panels, [&](std::int64_t p, int thread) {
     const Buffers b = buffers_of(thread);
@@ -158,22 +163,22 @@ void attend_channels(Context& context, View<float> x, View<float> v, const Atten
     b.normed.put_normed(0, x.row_range(p * s.rows, rows), weights.norm, b.spare);
     multiply_rows(table, b.scratch, qkv, b.normed.rows(rows), weights.qkv);
     In::keep(table, v.row_range(p * s.rows, rows), qkv.col_range(2 * s.c, s.c));
-    In::add_up(table, s, View<float>(partials + p * s.c * s.width, s.c, s.width), qkv.col_range(0, s.c),
+    In::add_up(table, s, View<float>(shared.partials + p * s.c * s.width, s.c, s.width), qkv.col_range(0, s.c),
                qkv.col_range(s.c, s.c), b.products);
   });
   const float scale = 1.0f / std::sqrt(static_cast<float>(s.n));
   context.parallel_for(s.groups, [&](std::int64_t g, int thread) {
-    const View<float> matrix(partials + g * s.width * s.width, s.width, s.width);
+    const View<float> matrix(shared.partials + g * s.width * s.width, s.width, s.width);
     for (std::int64_t p = 1; p < s.panels; ++p) {
       table.add(matrix.data, matrix.data + p * s.c * s.width, s.width * s.width);
     }
     for (std::int64_t i = 0; i < s.width; ++i) table.softmax(matrix.row(i), s.width, scale);
-    mixer.pack(table, g, matrix, buffers_of(thread).products);
+    shared.mixer.pack(table, g, matrix, buffers_of(thread).products);
   });
   context.parallel_for(s.panels, [&](std::int64_t p, int thread) {
     const Buffers b = buffers_of(thread);
     const View<float> mixed = b.mixed.row_range(0, s.count(p)), panel = x.row_range(p * s.rows, s.count(p));
-    In::mix(table, s, mixed, v.row_range(p * s.rows, s.count(p)), mixer);
+    In::mix(table, s, mixed, v.row_range(p * s.rows, s.count(p)), shared.mixer);
     const Rows rows = rows_of(mixed, weights.proj.weight, b.converted, nullptr);
     multiply_rows(table, b.scratch, panel, rows, weights.proj, {.residual = panel});
   });

@@ -55,12 +55,11 @@ void patch_embedding(Context& context, View<float> dst, View<const float> src, G
           patches(memory.take<float>(rows * padded_stride(weight.k())), rows, weight.k(), padded_stride(weight.k())),
           converted(converter_of<float>(table, weight, rows, memory)) {}
   };
-  Pieces needed;
-  Buffers(table, embedding.proj.weight, rows, needed);
-  context.reserve(needed.floats());
+  const auto buffers_in = [&](Pieces& memory) { return Buffers(table, embedding.proj.weight, rows, memory); };
+  context.reserve(floats_taken(buffers_in));
   context.parallel_for((dst.rows + rows - 1) / rows, [&](std::int64_t index, int thread) {
     Pieces memory(context.scratch(thread));
-    const Buffers b(table, embedding.proj.weight, rows, memory);
+    const Buffers b = buffers_in(memory);
     const View<float> panel = dst.row_range(index * rows, std::min(rows, dst.rows - index * rows));
     for (std::int64_t r = 0; r < panel.rows; ++r) {
       const std::int64_t token = index * rows + r;

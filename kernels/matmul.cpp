@@ -30,9 +30,7 @@ void multiply_by_rows(Context& context, const Results& dst, View<const Element> 
   const auto converter_in = [&](Pieces& memory) {
     return RowConverter(context.table(), linear.weight, a.rows, options.two_terms, memory);
   };
-  Pieces needed;
-  converter_in(needed);
-  Pieces memory(context.converted(needed.floats()));
+  Pieces memory(context.converted(floats_taken(converter_in)));
   const RowConverter converter = converter_in(memory);
   const Rows rows = converter.rows(a.rows);
   context.reserve(RowConverter::spare_floats(linear.weight));
@@ -71,10 +69,11 @@ void matmul_of(Context& context, const Results& dst, View<const Element> a, cons
     const Cut parts = {a.rows, ceil_div(blocks, threads) * threads, rows.unit};
     return multiply_by_rows(context, dst, a, linear, options, parts);
   }
-  Pieces needed;
-  RowConverter(context.table(), weight, a.rows, options.two_terms, needed);
-  Pieces memory(context.converted(needed.floats() + RowConverter::spare_floats(weight)));
-  const RowConverter converter(context.table(), weight, a.rows, options.two_terms, memory);
+  const auto converter_in = [&](Pieces& memory) {
+    return RowConverter(context.table(), weight, a.rows, options.two_terms, memory);
+  };
+  Pieces memory(context.converted(floats_taken(converter_in) + RowConverter::spare_floats(weight)));
+  const RowConverter converter = converter_in(memory);
   float* const spare = memory.take<float>(RowConverter::spare_floats(weight));
   multiply_by_panels(context, dst, rows_of(a, weight, converter, spare), linear, options, rows);
 }
@@ -119,9 +118,7 @@ void mlp_block_with(Context& context, View<float> x, const Norm& norm, const Lin
   const auto buffers_in = [&](Pieces& memory) {
     return PanelBuffers<Hidden>(table, panels.largest(), fc1, fc2, memory);
   };
-  Pieces needed;
-  buffers_in(needed);
-  context.reserve(needed.floats());
+  context.reserve(floats_taken(buffers_in));
   context.parallel_for(panels.parts, [&](std::int64_t index, int thread) {
     const std::int64_t rows = panels.size(index);
     const View<float> panel = x.row_range(panels.begin(index), rows);

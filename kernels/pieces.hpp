@@ -26,4 +26,12 @@ class Pieces {
   std::int64_t used_ = 0;
 };
 
+/// Floats that taker(pieces) takes.
+template <typename Taker>
+std::int64_t floats_taken(const Taker& taker) {
+  Pieces counted;
+  taker(counted);
+  return counted.floats();
+}
+
 }  // namespace florence2

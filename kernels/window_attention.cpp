@@ -52,12 +52,13 @@ void attend_windows(Context& context, View<float> x, Grid grid, int window, cons
   const std::int64_t windows = ((grid.height + window - 1) / window) * ((grid.width + window - 1) / window);
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   const HeadAttention head(table, arithmetic_of(table, weights.qkv), tokens, head_dim);
-  Pieces needed;
-  WindowBuffers<Element>(table, head, tokens, weights, needed);
-  context.reserve(needed.floats());
+  const auto buffers_in = [&](Pieces& memory) {
+    return WindowBuffers<Element>(table, head, tokens, weights, memory);
+  };
+  context.reserve(floats_taken(buffers_in));
   context.parallel_for(windows, [&](std::int64_t index, int thread) {
     Pieces memory(context.scratch(thread));
-    const WindowBuffers<Element> b(table, head, tokens, weights, memory);
+    const WindowBuffers<Element> b = buffers_in(memory);
     for_each_line(grid, window, index, [&](std::int64_t row, std::int64_t token, std::int64_t inside) {
       if (inside > 0) b.normed.put_normed(row, x.row_range(token, inside), weights.norm, b.spare);
       for (std::int64_t i = inside; i < window; ++i) b.normed.put_zeros(row + i, b.spare);
