@@ -1,6 +1,7 @@
 #include "core/atomic_file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,7 +23,24 @@ std::string with_suffix(const std::string& path, const std::string& suffix) {
   return path.substr(0, path.size() - excess) + suffix;
 }
 
+Error write_failure(int error, const std::string& path) {
+  if (error == EPIPE) return {ErrorCode::cancelled, "the reader went away", path};
+  if (error == ENOSPC || error == EDQUOT) return {ErrorCode::io, "no space left; free space and try again", path};
+  if (error == EFBIG) return {ErrorCode::io, "file size limit reached", path};
+  return {ErrorCode::io, std::string("cannot write: ") + std::strerror(error), path};
+}
+
 }  // namespace
+
+Status write_all(int descriptor, std::span<const std::byte> bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return write_failure(errno, path);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
+}
 
 Result<AtomicFile> AtomicFile::create(const std::string& path) {
   AtomicFile file(path);
@@ -36,7 +54,9 @@ Result<AtomicFile> AtomicFile::create(const std::string& path) {
     // Not mkostemp, which gives only the owner any permission: the umask would have to be asked for, which changes it.
     file.descriptor_ = ::open(file.temporary_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
   } while (file.descriptor_ < 0 && errno == EEXIST);
-  if (file.descriptor_ < 0) return file.failure(ErrorCode::cannot_create, "cannot create the file: ");
+  if (file.descriptor_ < 0) return file.cannot_create(errno);
+  struct stat replaced {};
+  if (::stat(path.c_str(), &replaced) == 0) (void)::fchmod(file.descriptor_, replaced.st_mode & 0777);
   return file;
 }
 
@@ -52,27 +72,17 @@ AtomicFile::~AtomicFile() {
   if (!published_) ::unlink(temporary_.c_str());
 }
 
-Status AtomicFile::write(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return failure(ErrorCode::io, "cannot write: ");
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return {};
-}
+Status AtomicFile::write(std::span<const std::byte> bytes) { return write_all(descriptor_, bytes, path_); }
 
 Status AtomicFile::publish() {
-  if (::fsync(descriptor_) != 0) return failure(ErrorCode::io, "cannot write: ");
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    return failure(ErrorCode::cannot_create, "cannot create the file: ");
-  }
+  if (::fsync(descriptor_) != 0) return write_failure(errno, path_);
+  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) return cannot_create(errno);
   published_ = true;
   return {};
 }
 
-Error AtomicFile::failure(ErrorCode code, const std::string& what) const {
-  return {code, what + std::strerror(errno), path_};
+Error AtomicFile::cannot_create(int error) const {
+  return {ErrorCode::cannot_create, std::string("cannot create the file: ") + std::strerror(error), path_};
 }
 
 Status write_file_atomically(const std::string& path, std::span<const std::span<const std::byte>> parts) {

@@ -1,4 +1,4 @@
-// Writing a file that appears under its name only when it is whole.
+// Writing files, such that one appears under its name only when it is whole.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,11 @@
 
 namespace florence2 {
 
-/// A file that is written piece by piece beside `path` and removed unless it was published.
+/// write(2) until all is written. `path` is for messages. Errors: io; cancelled when the reader of a pipe went away.
+Status write_all(int descriptor, std::span<const std::byte> bytes, const std::string& path);
+
+/// A file that is written piece by piece beside `path` and removed unless it was published. It has the permissions of
+/// the file whose place it takes.
 class AtomicFile {
  public:
   /// Error cannot_create.
@@ -24,7 +28,7 @@ class AtomicFile {
 
  private:
   explicit AtomicFile(const std::string& path) : path_(path) {}
-  Error failure(ErrorCode code, const std::string& what) const;
+  Error cannot_create(int error) const;
 
   std::string path_, temporary_;
   int descriptor_ = -1;

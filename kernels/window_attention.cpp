@@ -52,9 +52,7 @@ void attend_windows(Context& context, View<float> x, Grid grid, int window, cons
   const std::int64_t windows = ((grid.height + window - 1) / window) * ((grid.width + window - 1) / window);
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   const HeadAttention head(table, arithmetic_of(table, weights.qkv), tokens, head_dim);
-  const auto buffers_in = [&](Pieces& memory) {
-    return WindowBuffers<Element>(table, head, tokens, weights, memory);
-  };
+  const auto buffers_in = [&](Pieces& memory) { return WindowBuffers<Element>(table, head, tokens, weights, memory); };
   context.reserve(floats_taken(buffers_in));
   context.parallel_for(windows, [&](std::int64_t index, int thread) {
     Pieces memory(context.scratch(thread));

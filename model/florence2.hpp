@@ -218,7 +218,7 @@ struct GenerationOptions {
   std::optional<float> length_penalty = {};
   std::optional<EarlyStopping> early_stopping = {};
   std::optional<int> min_new_tokens = {};        ///< no </s> before; counts like max_new_tokens
-  std::optional<float> repetition_penalty = {};  ///< (0, 100]; 1: off. Divides the logits of earlier tokens (beams:
+  std::optional<float> repetition_penalty = {};  ///< 0.001…100; 1: off. Divides the logits of earlier tokens (beams:
                                                  ///< multiplies their log-probabilities)
   bool sample = false;                           ///< draws each token; num_beams must be 1 (and then defaults to it)
   float temperature = 1.0f;                      ///< of the draw: the warpers work in this order, as the reference's

@@ -1,7 +1,6 @@
 #include "model/rules.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <sstream>
 #include <string>
 
@@ -15,7 +14,15 @@ Status in_range(const std::string& option, int value, int least, int most) {
       option + " must be " + std::to_string(least) + "…" + std::to_string(most) + ", not " + std::to_string(value), ""};
 }
 
-/// `least` itself is not allowed, infinity and NaN neither.
+/// Infinity and NaN are in no range.
+Status in_range(const std::string& option, float value, float least, float most) {
+  if (value >= least && value <= most) return {};
+  std::ostringstream text;
+  text << option << " must be " << least << "…" << most << ", not " << value;
+  return Error{ErrorCode::argument, text.str(), ""};
+}
+
+/// `least` itself is not allowed.
 Status above(const std::string& option, float value, float least, float most) {
   if (value > least && value <= most) return {};
   std::ostringstream text;
@@ -52,13 +59,10 @@ Result<GenerationRules> rules_in_force(const Config& config, const GenerationOpt
   FL_TRY(in_range("num_beams", rules.num_beams, 1, kMaxBeams));
   FL_TRY(in_range("max_new_tokens", rules.max_new_tokens, 1, kMostNewTokens));
   FL_TRY(in_range("min_new_tokens", rules.min_new_tokens, 0, kMostNewTokens));
-  FL_TRY(above("repetition_penalty", rules.repetition_penalty, 0, 100));
+  FL_TRY(in_range("repetition_penalty", rules.repetition_penalty, 1e-3f, 100.0f));  // less sends scores to infinity
   FL_TRY(add_sampling(rules, options));
   FL_TRY(in_range("no_repeat_ngram", rules.no_repeat_ngram, 0, kMostNewTokens));
-  if (!(std::abs(rules.length_penalty) <= 100.0f)) {
-    return Error{ErrorCode::argument, "length_penalty must be -100…100, not " + std::to_string(rules.length_penalty),
-                 ""};
-  }
+  FL_TRY(in_range("length_penalty", rules.length_penalty, -100.0f, 100.0f));
   const TextConfig& text = config.text;
   rules.max_new_tokens = std::min(rules.max_new_tokens, text.max_positions);
   rules.start = text.decoder_start;

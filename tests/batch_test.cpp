@@ -241,7 +241,7 @@ TEST_CASE("new options out of range are named with their range") {
   const Row row = GENERATE_COPY(values<Row>({
       {{.num_beams = 3, .sample = true}, "num_beams must be 1 when sampling, not 3"},
       {{.min_new_tokens = -1}, "min_new_tokens must be 0…1000000, not -1"},
-      {{.repetition_penalty = 0.0f}, "repetition_penalty must be above 0 and at most 100, not 0"},
+      {{.repetition_penalty = 0.0f}, "repetition_penalty must be 0.001…100, not 0"},
       {{.sample = true, .temperature = 0.0f}, "temperature must be above 0 and at most 100, not 0"},
       {{.sample = true, .temperature = std::nanf("")}, "temperature must be above 0 and at most 100, not nan"},
       {{.sample = true, .top_k = -1}, "top_k must be 0…1000000, not -1"},

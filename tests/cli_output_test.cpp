@@ -98,7 +98,7 @@ TEST_CASE("an output that takes no more does not cost the others their answers")
   SECTION("a full disk, which ends the run after the picture") {
     const Child child = shell("\"$0\" -q --beams 1 -p od -o /dev/full" + others);
     CHECK(child.status == 74);
-    CHECK(child.err == "florence2: error: /dev/full: no space left; free space and run the same command again\n");
+    CHECK(child.err == "florence2: error: /dev/full: no space left; free space and try again\n");
     CHECK(count("d") == 1);
     CHECK(Picture::open(folder.file("m/scene-1-map.png")));
     CHECK(count("c") > 1);

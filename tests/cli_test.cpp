@@ -161,13 +161,13 @@ TEST_CASE("limits and pipes of the shell") {
   SECTION("77: standard output is full") {
     const Child child = shell("\"$0\" -q \"$1\" >/dev/full");
     CHECK(child.status == 74);
-    CHECK(child.err == "florence2: error: standard output: no space left; free space and run the same command again\n");
+    CHECK(child.err == "florence2: error: standard output: no space left; free space and try again\n");
   }
   SECTION("77: for help and version") {
     const char* option = GENERATE("--help", "--version", "bench --help");
     const Child child = shell(std::string("\"$0\" ") + option + " >/dev/full");
     CHECK(child.status == 74);
-    CHECK(child.err == "florence2: error: standard output: no space left; free space and run the same command again\n");
+    CHECK(child.err == "florence2: error: standard output: no space left; free space and try again\n");
   }
   SECTION("89: the reader leaves") {
     const Child child = shell("(\"$0\" -q \"$1\"; echo \"status $?\" >&2) | true");

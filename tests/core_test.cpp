@@ -308,6 +308,15 @@ TEST_CASE("The system applies the umask to new files, nobody asks for it", "[cor
   CHECK(mode() == std::filesystem::perms{0640});
 }
 
+TEST_CASE("A file keeps its permissions when another takes its place", "[core]") {
+  const test::TempFolder folder;
+  const std::string path = folder.file("name");
+  REQUIRE(write_text(path, "old"));
+  std::filesystem::permissions(path, std::filesystem::perms{0600});
+  REQUIRE(write_text(path, "new"));
+  CHECK(std::filesystem::status(path).permissions() == std::filesystem::perms{0600});
+}
+
 TEST_CASE("Every f16 and bf16 pattern widens exactly", "[core]") {
   int wrong = 0;
   for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {

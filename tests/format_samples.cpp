@@ -79,7 +79,7 @@ Status write_with(const std::string& folder, Writer writer) {
   return writer->finish();
 }
 
-Status write_all(const std::string& folder) {
+Status write_samples(const std::string& folder) {
   for (const FormatInfo& format : all_formats()) {
     FL_ASSIGN(Writer writer, writer_named(folder, format.format));
     FL_TRY(write_with(folder, std::move(writer)));
@@ -100,7 +100,7 @@ int main(int argc, char** argv) {
   const std::string folder = argv[1];
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder + "/images");
-  const florence2::Status status = florence2::write_all(folder);
+  const florence2::Status status = florence2::write_samples(folder);
   if (!status) std::fprintf(stderr, "%s\n", status.error().text().c_str());
   return status ? 0 : 1;
 }

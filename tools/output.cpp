@@ -6,10 +6,9 @@
 
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <span>
 #include <utility>
 
 #include "tools/message.hpp"
@@ -23,21 +22,15 @@ Error cannot_create(const std::string& path, int error) {
   return {ErrorCode::cannot_create, std::string("cannot create the file: ") + std::strerror(error), path};
 }
 
+/// The error of a file that links led to, under the name that it was asked for by.
+Error named(Error error, const std::string& path) {
+  error.where = path;
+  return error;
+}
+
 bool exists_and_is_special(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
-}
-
-/// Permissions of the file that is replaced, else those that open() gives a new one (mkstemp gives only the owner any).
-void set_permissions(int descriptor, const std::string& target) {
-  struct stat replaced {};
-  if (::stat(target.c_str(), &replaced) == 0) {
-    (void)::fchmod(descriptor, replaced.st_mode & 0777);
-    return;
-  }
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  (void)::fchmod(descriptor, 0666 & ~mask);
 }
 
 fs::path folder_of(const fs::path& path) {
@@ -63,18 +56,13 @@ std::optional<int> duplicate(const fs::path& target) {
 
 }  // namespace
 
-Output::Output(int descriptor, std::string path, std::string target, std::string temporary)
-    : descriptor_(descriptor), path_(std::move(path)), target_(std::move(target)), temporary_(std::move(temporary)) {}
-
 Output::Output(Output&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)),
+    : file_(std::move(other.file_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
       path_(std::move(other.path_)),
-      target_(std::move(other.target_)),
-      temporary_(std::exchange(other.temporary_, {})),
       failed_(std::move(other.failed_)) {}
 
 Output::~Output() {
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
   if (descriptor_ > STDERR_FILENO) ::close(descriptor_);
 }
 
@@ -89,44 +77,25 @@ Result<Output> Output::open(const std::string& path) {
   }
   struct stat status {};
   if (::stat(target.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return cannot_create(path, EISDIR);
-  std::string temporary = target + ".XXXXXX";
-  const int descriptor = ::mkostemp(temporary.data(), O_CLOEXEC);
-  if (descriptor < 0) return cannot_create(path, errno);
-  set_permissions(descriptor, target);
-  return Output(descriptor, path, target, temporary);
+  auto file = AtomicFile::create(target);
+  if (!file) return named(std::move(file).error(), path);
+  return Output(*std::move(file), path);
 }
 
-bool Output::wants_color() const { return florence2::wants_color(descriptor_); }
-
-Error Output::failure(int error) const {
-  if (error == EPIPE) return {ErrorCode::cancelled, "the reader went away", path_};
-  if (error == ENOSPC || error == EDQUOT) {
-    return {ErrorCode::io, "no space left; free space and run the same command again", path_};
-  }
-  if (error == EFBIG) return {ErrorCode::io, "file size limit reached", path_};
-  return {ErrorCode::io, std::string("cannot write: ") + std::strerror(error), path_};
-}
+bool Output::wants_color() const { return !file_ && florence2::wants_color(descriptor_); }
 
 Status Output::write(std::string_view bytes) {
-  while (!failed_ && !bytes.empty()) {
-    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
-      failed_ = failure(errno);
-      break;
-    }
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
+  if (failed_) return *failed_;
+  const auto data = std::as_bytes(std::span(bytes));
+  const Status written = file_ ? file_->write(data) : write_all(descriptor_, data, path_);
+  if (!written) failed_ = named(written.error(), path_);
   return failed_ ? Status(*failed_) : Status();
 }
 
 Status Output::commit() {
   if (failed_) return *failed_;
-  if (temporary_.empty()) return {};
-  if (::fsync(descriptor_) != 0) return failure(errno);
-  if (std::rename(temporary_.c_str(), target_.c_str()) != 0) return cannot_create(path_, errno);
-  temporary_.clear();
-  return {};
+  const Status published = file_ ? file_->publish() : Status();
+  return published ? Status() : Status(named(published.error(), path_));
 }
 
 void hold_standard_descriptors() {

@@ -4,7 +4,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "core/atomic_file.hpp"
 #include "core/result.hpp"
 
 namespace florence2 {
@@ -29,12 +31,12 @@ class Output {
   bool wants_color() const;
 
  private:
-  Output(int descriptor, std::string path, std::string target = {}, std::string temporary = {});
-  Error failure(int error) const;
+  Output(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
+  Output(AtomicFile file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
 
-  int descriptor_ = -1;
-  std::string path_;                ///< for messages
-  std::string target_, temporary_;  ///< final name and the one until then; empty when written directly
+  std::optional<AtomicFile> file_;
+  int descriptor_ = -1;  ///< of what is written directly, in place of file_
+  std::string path_;     ///< for messages
   std::optional<Error> failed_;
 };
 
