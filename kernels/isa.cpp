@@ -106,7 +106,7 @@ bool slow_bf16_dots() {
   return cpuid(0, 0).ebx == kGenu && has(cpuid(7, 0).edx, 23);
 }
 
-/// Whether what is faster than the tables below `table` elsewhere is so on this CPU.
+/// Whether `table` is as fast on this CPU as those below it.
 bool pays(const KernelTable* table) { return table != &avx512_bf16::table || !slow_bf16_dots(); }
 
 constexpr std::array kBuilt = {&scalar::table,      &avx2::table,        &avx2_vnni::table, &avx512::table,
