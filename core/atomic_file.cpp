@@ -42,10 +42,10 @@ Status write_all(int descriptor, std::span<const std::byte> bytes, const std::st
   return {};
 }
 
-Result<AtomicFile> AtomicFile::create(const std::string& path) {
-  AtomicFile file(path);
+Result<AtomicFile> AtomicFile::create(const std::string& path, const std::string& shown) {
+  AtomicFile file(path, shown);
   if (path.find('\0') != std::string::npos) {
-    return Error{ErrorCode::cannot_create, "the path holds a NUL character", path};
+    return Error{ErrorCode::cannot_create, "the path holds a NUL character", file.shown_};
   }
   do {
     std::uint32_t number = 0;
@@ -62,6 +62,7 @@ Result<AtomicFile> AtomicFile::create(const std::string& path) {
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
     : path_(std::move(other.path_)),
+      shown_(std::move(other.shown_)),
       temporary_(std::move(other.temporary_)),
       descriptor_(std::exchange(other.descriptor_, -1)),
       published_(other.published_) {}
@@ -72,17 +73,17 @@ AtomicFile::~AtomicFile() {
   if (!published_) ::unlink(temporary_.c_str());
 }
 
-Status AtomicFile::write(std::span<const std::byte> bytes) { return write_all(descriptor_, bytes, path_); }
+Status AtomicFile::write(std::span<const std::byte> bytes) { return write_all(descriptor_, bytes, shown_); }
 
 Status AtomicFile::publish() {
-  if (::fsync(descriptor_) != 0) return write_failure(errno, path_);
+  if (::fsync(descriptor_) != 0) return write_failure(errno, shown_);
   if (std::rename(temporary_.c_str(), path_.c_str()) != 0) return cannot_create(errno);
   published_ = true;
   return {};
 }
 
 Error AtomicFile::cannot_create(int error) const {
-  return {ErrorCode::cannot_create, std::string("cannot create the file: ") + std::strerror(error), path_};
+  return {ErrorCode::cannot_create, std::string("cannot create the file: ") + std::strerror(error), shown_};
 }
 
 Status write_file_atomically(const std::string& path, std::span<const std::span<const std::byte>> parts) {

@@ -16,8 +16,8 @@ Status write_all(int descriptor, std::span<const std::byte> bytes, const std::st
 /// the file whose place it takes.
 class AtomicFile {
  public:
-  /// Error cannot_create.
-  static Result<AtomicFile> create(const std::string& path);
+  /// `shown`: what messages call it, `path` if empty. Error cannot_create.
+  static Result<AtomicFile> create(const std::string& path, const std::string& shown = {});
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();
@@ -27,10 +27,10 @@ class AtomicFile {
   Status publish();
 
  private:
-  explicit AtomicFile(const std::string& path) : path_(path) {}
+  AtomicFile(const std::string& path, const std::string& shown) : path_(path), shown_(shown.empty() ? path : shown) {}
   Error cannot_create(int error) const;
 
-  std::string path_, temporary_;
+  std::string path_, shown_, temporary_;
   int descriptor_ = -1;
   bool published_ = false;
 };

@@ -22,12 +22,6 @@ Error cannot_create(const std::string& path, int error) {
   return {ErrorCode::cannot_create, std::string("cannot create the file: ") + std::strerror(error), path};
 }
 
-/// The error of a file that links led to, under the name that it was asked for by.
-Error named(Error error, const std::string& path) {
-  error.where = path;
-  return error;
-}
-
 bool exists_and_is_special(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
@@ -77,9 +71,8 @@ Result<Output> Output::open(const std::string& path) {
   }
   struct stat status {};
   if (::stat(target.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return cannot_create(path, EISDIR);
-  auto file = AtomicFile::create(target);
-  if (!file) return named(std::move(file).error(), path);
-  return Output(*std::move(file), path);
+  FL_ASSIGN(AtomicFile file, AtomicFile::create(target, path));
+  return Output(std::move(file));
 }
 
 bool Output::wants_color() const { return !file_ && florence2::wants_color(descriptor_); }
@@ -88,14 +81,13 @@ Status Output::write(std::string_view bytes) {
   if (failed_) return *failed_;
   const auto data = std::as_bytes(std::span(bytes));
   const Status written = file_ ? file_->write(data) : write_all(descriptor_, data, path_);
-  if (!written) failed_ = named(written.error(), path_);
-  return failed_ ? Status(*failed_) : Status();
+  if (!written) failed_ = written.error();
+  return written;
 }
 
 Status Output::commit() {
   if (failed_) return *failed_;
-  const Status published = file_ ? file_->publish() : Status();
-  return published ? Status() : Status(named(published.error(), path_));
+  return file_ ? file_->publish() : Status();
 }
 
 void hold_standard_descriptors() {

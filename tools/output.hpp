@@ -32,11 +32,11 @@ class Output {
 
  private:
   Output(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
-  Output(AtomicFile file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
+  explicit Output(AtomicFile file) : file_(std::move(file)) {}
 
   std::optional<AtomicFile> file_;
   int descriptor_ = -1;  ///< of what is written directly, in place of file_
-  std::string path_;     ///< for messages
+  std::string path_;     ///< of that, for messages
   std::optional<Error> failed_;
 };
 
