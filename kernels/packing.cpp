@@ -69,6 +69,7 @@ void PackedMatrix::pack_rows(std::int64_t first_n, std::int64_t count, const voi
   FL_DCHECK(first_n % pack_unit() == 0 && (count % pack_unit() == 0 || first_n + count == n_));
   FL_DCHECK(dtype_ != DType::s8);
   if (paired()) {
+    if (row_depth() == k_) return pack_groups(first_n, count, src);
     std::vector<std::uint16_t> rows(static_cast<std::size_t>(count * row_depth()));
     const auto* const stored = static_cast<const std::uint16_t*>(src);
     for (std::int64_t r = 0; r < count; ++r) std::copy_n(stored + r * k_, k_, rows.begin() + r * row_depth());

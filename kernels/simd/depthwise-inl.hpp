@@ -13,11 +13,11 @@ template <bool kWhole>
 inline void depthwise_channels(float* dst, const float* const rows[3], const float* weight, const float* bias,
                                std::int64_t width, std::int64_t channels, std::int64_t c, std::int64_t lanes,
                                std::int64_t first, std::int64_t last) {
-  const auto load_at = [&](const float* p) { return kWhole ? load(p) : load_partial(p, lanes); };
+  if constexpr (kWhole) lanes = F32::kLanes;
   F32 tap[9];
 #pragma GCC unroll 9
-  for (int t = 0; t < 9; ++t) tap[t] = load_at(weight + t * channels + c);
-  const F32 offset = load_at(bias + c);
+  for (int t = 0; t < 9; ++t) tap[t] = load_lanes(weight + t * channels + c, lanes);
+  const F32 offset = load_lanes(bias + c, lanes);
 
   const float* pixel[3];  // of the column that was loaded last
   std::int64_t step[3];
@@ -27,8 +27,8 @@ inline void depthwise_channels(float* dst, const float* const rows[3], const flo
     const bool inside = rows[dy] != nullptr;
     pixel[dy] = inside ? rows[dy] + first * channels + c : kNoPixel;
     step[dy] = inside ? channels : 0;
-    left[dy] = first > 0 ? load_at(pixel[dy] - step[dy]) : set1(0.0f);
-    middle[dy] = load_at(pixel[dy]);
+    left[dy] = first > 0 ? load_lanes(pixel[dy] - step[dy], lanes) : set1(0.0f);
+    middle[dy] = load_lanes(pixel[dy], lanes);
   }
   const std::int64_t ahead = 2 * kPixels * channels;
   float* result = dst + first * channels + c;
@@ -36,7 +36,7 @@ inline void depthwise_channels(float* dst, const float* const rows[3], const flo
 #pragma GCC unroll 3
     for (int dy = 0; dy < 3; ++dy) {
       pixel[dy] += step[dy];
-      right[dy] = x + 1 < width ? load_at(pixel[dy]) : set1(0.0f);
+      right[dy] = x + 1 < width ? load_lanes(pixel[dy], lanes) : set1(0.0f);
     }
     __builtin_prefetch(pixel[2] + ahead, 0, 2);
     __builtin_prefetch(result + ahead, 1, 2);
@@ -47,7 +47,7 @@ inline void depthwise_channels(float* dst, const float* const rows[3], const flo
       acc = fma(middle[dy], tap[3 * dy + 1], acc);
       acc = fma(right[dy], tap[3 * dy + 2], acc);
     }
-    store_lanes(result, acc + middle[1], kWhole ? F32::kLanes : lanes);
+    store_lanes(result, acc + middle[1], lanes);
 #pragma GCC unroll 3
     for (int dy = 0; dy < 3; ++dy) {
       left[dy] = middle[dy];
