@@ -20,35 +20,30 @@ GemmBlock block_at(const Product& p, std::int64_t row, std::int64_t rows, std::i
   return block;
 }
 
-/// Few rows: every panel is streamed once, half-precision elements are widened in registers.
+/// The kernel for panels of this type. 8-bit ones are multiply_8bit's.
+auto kernel_of(const KernelTable& table, DType dtype) {
+  if (dtype == DType::f16) return table.gemm_f32_f32_f16p;
+  return dtype == DType::bf16 ? table.gemm_f32_f32_bf16p : table.gemm_f32_f32_f32p;
+}
+
+/// Few rows: every panel is streamed once.
 void multiply_few_rows(const Product& p, const Share& share) {
+  const auto multiply = kernel_of(p.table, p.linear.weight.dtype());
   for (std::int64_t panel = share.panel_begin; panel < share.panel_end; ++panel) {
     GemmBlock block = block_at(p, 0, p.a.count, panel, 0, p.linear.in());
     const GemmEpilogue epilogue = epilogue_at(p, 0, panel * p.table.nr);
     block.epilogue = &epilogue;
-    switch (p.linear.weight.dtype()) {
-      case DType::f32:
-        p.table.gemm_f32_f32_f32p(block);
-        break;
-      case DType::f16:
-        p.table.gemm_f32_f32_f16p(block);
-        break;
-      case DType::bf16:
-        p.table.gemm_f32_f32_bf16p(block);
-        break;
-      case DType::s8:
-        break;  // multiply_8bit's
-    }
+    multiply(block);
   }
 }
 
-/// Many rows: a piece of a panel is widened once, into L1, for a whole block of rows. Unfinished sums stay in scratch,
+/// Many rows: a piece of a panel stays in L1, widened once, for a whole block of rows. Unfinished sums stay in scratch,
 /// so that dst may be the residual.
 void multiply_block(const Product& p, const Share& share) {
   const std::int64_t depth = p.linear.in();
   const std::int64_t step = ceil_div(depth, ceil_div(depth, kBlockK));
   const DType dtype = p.linear.weight.dtype();
-  float* const widened = p.scratch;
+  const auto multiply = kernel_of(p.table, dtype);
   float* const sums = p.scratch + kBlockK * p.table.nr;
   for (std::int64_t panel = share.panel_begin; panel < share.panel_end; ++panel) {
     const GemmEpilogue epilogue = epilogue_at(p, share.row, panel * p.table.nr);
@@ -57,11 +52,7 @@ void multiply_block(const Product& p, const Share& share) {
       const std::int64_t bytes = block.k * p.table.nr * static_cast<std::int64_t>(size_of(dtype));
       block.next = static_cast<const std::byte*>(block.panel) + bytes;  // pieces follow each other in memory
       block.next_bytes = std::min(bytes, p.linear.weight.bytes_after(block.next));
-      if (dtype != DType::f32) {
-        const auto widen = dtype == DType::f16 ? p.table.widen_f16 : p.table.widen_bf16;
-        widen(widened, static_cast<const std::uint16_t*>(block.panel), block.k * p.table.nr);
-        block.panel = widened;
-      }
+      block.widened = p.scratch;
       if (k0 > 0) {
         block.start = sums;
         block.start_stride = p.table.nr;
@@ -72,7 +63,7 @@ void multiply_block(const Product& p, const Share& share) {
         block.c = sums;
         block.c_stride = p.table.nr;
       }
-      p.table.gemm_f32_f32_f32p(block);
+      multiply(block);
     }
   }
 }

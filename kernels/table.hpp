@@ -31,6 +31,7 @@ struct GemmBlock {
   const float* a;
   std::int64_t a_stride;
   const void* panel;  // [k][nr], element type by entry; columns from n on are zero
+  float* widened;     // [k][nr]: receives a panel of half precision in f32 where m > mr; else unused
   std::int64_t m, n, k;
   const float* start;  // [m, n] with start_stride, or nullptr: zero
   std::int64_t start_stride;
@@ -166,7 +167,7 @@ struct KernelTable {
   bool bf16_beats_fixed;  // bf16 products are quicker than those of 16-bit integers, which are more exact
   // --- matrix products ---------------------------------------------------------------------------------
   void (*gemm_f32_f32_f32p)(const GemmBlock& block);
-  // The same with half-precision panels that are widened in registers; for few rows (m <= mr).
+  // The same with half-precision panels, which are widened, exactly, as they are multiplied.
   void (*gemm_f32_f32_f16p)(const GemmBlock& block);
   void (*gemm_f32_f32_bf16p)(const GemmBlock& block);
   void (*quantize)(const QuantizeBlock& block);

@@ -49,6 +49,7 @@ void check_gemm_block(const KernelTable& table, GemmEntry entry, DType dtype, st
   for (GuardedMatrix* input : {&a, &b, &start, &bias, &residual}) input->fill(next);
   GuardedBuffer<T> panel(k * table.nr);
   fill_panel(panel, reference::matrix(b), table.nr, dtype);
+  GuardedBuffer<float> widened(k * table.nr);
   const GemmEpilogue epilogue = {bias.view().data, false, residual.view().data, residual.view().stride};
   GemmBlock block = {};
   block.c = c.view().data;
@@ -56,6 +57,7 @@ void check_gemm_block(const KernelTable& table, GemmEntry entry, DType dtype, st
   block.a = a.view().data;
   block.a_stride = a.view().stride;
   block.panel = panel.data();
+  block.widened = widened.data();
   block.m = m, block.n = n, block.k = k;
   Matrix expected = reference::matrix(a) * reference::matrix(b);
   CAPTURE(m, n, k, name_of(dtype));
@@ -76,6 +78,7 @@ void check_gemm_block(const KernelTable& table, GemmEntry entry, DType dtype, st
   (table.*entry)(block);
   check_equal(c, expected);
   CHECK(c.intact());
+  CHECK(widened.intact());
 }
 
 TEST_CASE("gemm kernels compute every block size exactly and stay inside it", "[kernels]") {

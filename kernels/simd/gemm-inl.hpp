@@ -13,6 +13,13 @@ struct PanelBf16 {
   using Element = std::uint16_t;
   static F32 get(const std::uint16_t* p) { return load_bf16(p); }
 };
+/// A panel of half precision that is left in f32 as well, for the tiles that follow.
+template <typename Panel>
+struct Widened : Panel {};
+template <typename Panel>
+inline constexpr bool is_widened = false;
+template <typename Panel>
+inline constexpr bool is_widened<Widened<Panel>> = true;
 
 constexpr int kPanelRegisters = 2;
 constexpr int kPanelWidth = kPanelRegisters * F32::kLanes;
@@ -180,7 +187,10 @@ template <int kRows, typename Panel>
   for (std::int64_t k = 0; k < g.k; ++k, b += kPanelWidth, a.advance(1)) {
     F32 column[kPanelRegisters];
 #pragma GCC unroll 2
-    for (int j = 0; j < kPanelRegisters; ++j) column[j] = Panel::get(b + j * F32::kLanes);
+    for (int j = 0; j < kPanelRegisters; ++j) {
+      column[j] = Panel::get(b + j * F32::kLanes);
+      if constexpr (is_widened<Panel>) store(g.widened + k * kPanelWidth + j * F32::kLanes, column[j]);
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
       const F32 x = set1(*a[i]);
@@ -215,12 +225,28 @@ inline void with_rows(std::int64_t rows, const Tile& tile) {
   }
 }
 
+/// Rows [row, m) of a block.
 template <int kMaxRows, typename Panel>
-void gemm(const GemmBlock& g) {
-  NextLines next(g.next, g.next_bytes);
-  std::int64_t row = 0;
+inline void gemm_rows(const GemmBlock& g, std::int64_t row, NextLines& next) {
   for (; row + kMaxRows <= g.m; row += kMaxRows) gemm_tile<kMaxRows, Panel>(g, row, next);
   with_rows<kMaxRows - 1>(g.m - row, [&]<int kRows>() { gemm_tile<kRows, Panel>(g, row, next); });
+}
+
+template <int kMaxRows>
+void gemm(const GemmBlock& g) {
+  NextLines next(g.next, g.next_bytes);
+  gemm_rows<kMaxRows, PanelF32>(g, 0, next);
+}
+
+/// The first tile widens the panel among its products, where that takes next to no time; the others find it in f32.
+template <int kMaxRows, typename Panel>
+void gemm_half(const GemmBlock& g) {
+  NextLines next(g.next, g.next_bytes);
+  if (g.m <= kMaxRows) return gemm_rows<kMaxRows, Panel>(g, 0, next);
+  gemm_tile<kMaxRows, Widened<Panel>>(g, 0, next);
+  GemmBlock rest = g;
+  rest.panel = g.widened;
+  gemm_rows<kMaxRows, PanelF32>(rest, kMaxRows, next);
 }
 
 template <typename Panel>

@@ -11,9 +11,9 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
   t.tile_rows = kRows;
   t.top_level = kTopLevel;
   t.quad_limit = kQuadLimit;
-  t.gemm_f32_f32_f32p = gemm<kRows, PanelF32>;
-  t.gemm_f32_f32_f16p = gemm<kRows, PanelF16>;
-  t.gemm_f32_f32_bf16p = gemm<kRows, PanelBf16>;
+  t.gemm_f32_f32_f32p = gemm<kRows>;
+  t.gemm_f32_f32_f16p = gemm_half<kRows, PanelF16>;
+  t.gemm_f32_f32_bf16p = gemm_half<kRows, PanelBf16>;
   t.quantize = quantize;
   t.quantize_with_rest = quantize_with_rest;
   t.quantize_column = quantize_column;
