@@ -448,8 +448,8 @@ TEST_CASE("31: a mapped weights file that is cut short is named, and what was do
   for (int i = 0; i < 1000; ++i) list += picture(1) + "\n";  // more than it gets to
   const std::string files = folder.write("list.txt", list), out = folder.file("out");
   const Child child =
-      shell("\"$0\" -q -m " + model + " -p caption -f jsonl --files-from " + files + " >" + out + " & until [ -s " +
-            out + " ]; do sleep 0.02; done; truncate -s 4096 " + model + "/model.safetensors; wait $!");
+      shell("\"$0\" -q -m " + model + " -p caption -f jsonl --files-from " + files + " >" + out + " & while [ ! -s " +
+            out + " ] && kill -0 $!; do sleep 0.02; done; truncate -s 4096 " + model + "/model.safetensors; wait $!");
   CHECK(child.status == 74);
   CHECK(child.err.find("florence2: error: the weights file changed while in use") != std::string::npos);
   CHECK(!lines_of(contents(out)).empty());
