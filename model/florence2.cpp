@@ -1,7 +1,9 @@
 #include "model/florence2.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "core/heap.hpp"
@@ -26,10 +28,14 @@ Status check_vocabulary(const Tokenizer& tokenizer, int rows, const std::string&
 Status check_positions(const Config& config, const std::string& directory) {
   const int tokens = config.image_tokens(), positions = config.text.max_positions;
   if (tokens < positions) return {};
+  const std::string path = directory + "/preprocessor_config.json";
+  std::error_code ignored;
+  const bool given = std::filesystem::exists(path, ignored);
   return Error{ErrorCode::model,
                "size = " + std::to_string(config.image.side) + " gives " + std::to_string(tokens) +
-                   " image tokens, the position table has " + std::to_string(positions) + " rows",
-               directory + "/preprocessor_config.json"};
+                   " image tokens, the position table has " + std::to_string(positions) + " rows" +
+                   (given ? "" : "; without this file the size is the published models'"),
+               path};
 }
 
 /// Tokenizer and weights side by side, where there are threads for it: each takes longer than a thread's start.

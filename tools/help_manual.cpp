@@ -29,11 +29,10 @@ constexpr ExitStatus kExitStatus[] = {
 };
 
 constexpr const char* kEnvironment =
-    "Every option of run has a variable: --max-new-tokens is FLORENCE2_MAX_NEW_TOKENS, flags take 1 or 0. So have the "
-    "options that other commands share with it (FLORENCE2_MODEL, FLORENCE2_THREADS, ...); what only another command "
-    "has "
-    "carries its name, as FLORENCE2_BENCH_ROUNDS. The command line wins. FLORENCE2_ISA chooses the kernels, by a name "
-    "that florence2 info lists. NO_COLOR keeps colours away from terminals.";
+    "Every option of run but --image has a variable: --max-new-tokens is FLORENCE2_MAX_NEW_TOKENS, flags take 1 or 0. "
+    "So have the options that other commands share with it (FLORENCE2_MODEL, FLORENCE2_THREADS, ...); what only "
+    "another command has carries its name, as FLORENCE2_BENCH_ROUNDS. The command line wins. FLORENCE2_ISA chooses the "
+    "kernels, by a name that florence2 info lists. NO_COLOR keeps colours away from terminals.";
 constexpr const char* kResponseFiles =
     "An argument @FILE stands for the words in FILE: separated by spaces and line breaks, quoted as in a shell, # "
     "starts "
