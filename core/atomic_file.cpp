@@ -32,6 +32,10 @@ Error write_failure(int error, const std::string& path) {
 
 }  // namespace
 
+Error cannot_create(const std::string& path, int error) {
+  return {ErrorCode::cannot_create, std::string("cannot create the file: ") + std::strerror(error), path};
+}
+
 Status write_all(int descriptor, std::span<const std::byte> bytes, const std::string& path) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
@@ -54,7 +58,7 @@ Result<AtomicFile> AtomicFile::create(const std::string& path, const std::string
     // Not mkostemp, which gives only the owner any permission: the umask would have to be asked for, which changes it.
     file.descriptor_ = ::open(file.temporary_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
   } while (file.descriptor_ < 0 && errno == EEXIST);
-  if (file.descriptor_ < 0) return file.cannot_create(errno);
+  if (file.descriptor_ < 0) return cannot_create(file.shown_, errno);
   struct stat replaced {};
   if (::stat(path.c_str(), &replaced) == 0) (void)::fchmod(file.descriptor_, replaced.st_mode & 0777);
   return file;
@@ -77,13 +81,9 @@ Status AtomicFile::write(std::span<const std::byte> bytes) { return write_all(de
 
 Status AtomicFile::publish() {
   if (::fsync(descriptor_) != 0) return write_failure(errno, shown_);
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) return cannot_create(errno);
+  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) return cannot_create(shown_, errno);
   published_ = true;
   return {};
-}
-
-Error AtomicFile::cannot_create(int error) const {
-  return {ErrorCode::cannot_create, std::string("cannot create the file: ") + std::strerror(error), shown_};
 }
 
 Status write_file_atomically(const std::string& path, std::span<const std::span<const std::byte>> parts) {

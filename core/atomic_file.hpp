@@ -9,6 +9,9 @@
 
 namespace florence2 {
 
+/// errno of a file that could not be created, by the name that messages show.
+Error cannot_create(const std::string& path, int error);
+
 /// write(2) until all is written. `path` is for messages. Errors: io; cancelled when the reader of a pipe went away.
 Status write_all(int descriptor, std::span<const std::byte> bytes, const std::string& path);
 
@@ -28,7 +31,6 @@ class AtomicFile {
 
  private:
   AtomicFile(const std::string& path, const std::string& shown) : path_(path), shown_(shown.empty() ? path : shown) {}
-  Error cannot_create(int error) const;
 
   std::string path_, shown_, temporary_;
   int descriptor_ = -1;

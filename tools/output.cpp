@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <filesystem>
 #include <span>
 #include <utility>
@@ -17,10 +16,6 @@ namespace florence2 {
 namespace {
 
 namespace fs = std::filesystem;
-
-Error cannot_create(const std::string& path, int error) {
-  return {ErrorCode::cannot_create, std::string("cannot create the file: ") + std::strerror(error), path};
-}
 
 bool exists_and_is_special(const std::string& path) {
   struct stat status {};
