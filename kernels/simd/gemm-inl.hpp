@@ -15,11 +15,9 @@ struct PanelBf16 {
 };
 /// A panel of half precision that is left in f32 as well, for the tiles that follow.
 template <typename Panel>
-struct Widened : Panel {};
-template <typename Panel>
-inline constexpr bool is_widened = false;
-template <typename Panel>
-inline constexpr bool is_widened<Widened<Panel>> = true;
+struct Widened : Panel {
+  static constexpr bool kWidened = true;
+};
 
 constexpr int kPanelRegisters = 2;
 constexpr int kPanelWidth = kPanelRegisters * F32::kLanes;
@@ -189,7 +187,7 @@ template <int kRows, typename Panel>
 #pragma GCC unroll 2
     for (int j = 0; j < kPanelRegisters; ++j) {
       column[j] = Panel::get(b + j * F32::kLanes);
-      if constexpr (is_widened<Panel>) store(g.widened + k * kPanelWidth + j * F32::kLanes, column[j]);
+      if constexpr (requires { Panel::kWidened; }) store(g.widened + k * kPanelWidth + j * F32::kLanes, column[j]);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
@@ -238,7 +236,7 @@ void gemm(const GemmBlock& g) {
   gemm_rows<kMaxRows, PanelF32>(g, 0, next);
 }
 
-/// The first tile widens the panel among its products, where that takes next to no time; the others find it in f32.
+/// The first tile widens the panel among its products, the others find it in f32.
 template <int kMaxRows, typename Panel>
 void gemm_half(const GemmBlock& g) {
   NextLines next(g.next, g.next_bytes);
